@@ -1,0 +1,218 @@
+// Package abi holds facts about the kernel's BPF interface as tables: program
+// types and their contexts, helpers, map types, section names, by kernel
+// version. Code asks the tables; it never asks "which helper is this" where a
+// field here can say it. Source of numbers: include/uapi/linux/bpf.h.
+package abi
+
+// ProgType is enum bpf_prog_type.
+type ProgType uint32
+
+const (
+	ProgUnspec        ProgType = 0
+	SocketFilter      ProgType = 1
+	Kprobe            ProgType = 2 // kprobe, kretprobe, uprobe, uretprobe
+	SchedCLS          ProgType = 3
+	SchedACT          ProgType = 4
+	Tracepoint        ProgType = 5
+	XDP               ProgType = 6
+	PerfEvent         ProgType = 7
+	CGroupSKB         ProgType = 8
+	CGroupSock        ProgType = 9
+	RawTracepoint     ProgType = 17
+	CGroupSockAddr    ProgType = 18
+	RawTracepointWrit ProgType = 24
+	Tracing           ProgType = 26 // fentry, fexit, tp_btf, iter, by attach type
+	StructOps         ProgType = 27
+	Ext               ProgType = 28
+	LSM               ProgType = 29
+	Syscall           ProgType = 31
+)
+
+// AttachType is enum bpf_attach_type.
+type AttachType uint32
+
+const (
+	AttachNone       AttachType = 0
+	AttachTraceRawTp AttachType = 23 // tp_btf
+	AttachFEntry     AttachType = 24
+	AttachFExit      AttachType = 25
+	AttachModifyRet  AttachType = 26
+	AttachTraceIter  AttachType = 28
+)
+
+// Attach says what an entry program is and where it goes.
+type Attach struct {
+	Type      ProgType
+	Expected  AttachType
+	Target    string // function, tracepoint, "path:symbol", …; "" for none
+	Sleepable bool
+}
+
+// MapType is enum bpf_map_type.
+type MapType uint32
+
+const (
+	MapHash          MapType = 1
+	MapArray         MapType = 2
+	MapProgArray     MapType = 3
+	MapPerfEvent     MapType = 4
+	MapPerCPUHash    MapType = 5
+	MapPerCPUArray   MapType = 6
+	MapStackTrace    MapType = 7
+	MapCgroupArray   MapType = 8
+	MapLRUHash       MapType = 9
+	MapLRUPerCPUHash MapType = 10
+	MapLPMTrie       MapType = 11
+	MapArrayOfMaps   MapType = 12
+	MapHashOfMaps    MapType = 13
+	MapQueue         MapType = 22
+	MapStack         MapType = 23
+	MapRingBuf       MapType = 27
+	MapBloom         MapType = 30
+	MapUserRingBuf   MapType = 31
+	MapArena         MapType = 33
+)
+
+// Flags of maps (include/uapi/linux/bpf.h: BPF_F_*).
+const (
+	MapNoPrealloc uint32 = 1 << 0
+	MapRdonlyProg uint32 = 1 << 7
+	MapMmapable   uint32 = 1 << 10
+)
+
+// PerCPU reports whether a map of type t has one value per CPU.
+func (t MapType) PerCPU() bool {
+	return t == MapPerCPUHash || t == MapPerCPUArray || t == MapLRUPerCPUHash
+}
+
+// Version is a kernel release: major<<16 | minor<<8. Zero: always been there.
+type Version uint32
+
+// V makes a Version.
+func V(major, minor int) Version { return Version(major<<16 | minor<<8) }
+
+// Helper is the prototype of a helper function.
+type Helper struct {
+	ID    int32
+	Name  string // with the bpf_ prefix
+	Args  []ArgKind
+	Ret   RetKind
+	GPL   bool // for programs under a GPL-compatible license only
+	Since Version
+
+	// Perfmon: tracing program types, and others only with CAP_PERFMON.
+	Perfmon bool
+	// InvalidatesPacket: packet pointers are void after the call.
+	InvalidatesPacket bool
+	// AcquiresRef: the returned pointer must be released by a helper with ReleaseArg.
+	AcquiresRef bool
+	// ReleaseArg is the 1-based argument whose reference the call releases; 0 for none.
+	ReleaseArg int
+	// MapTypes lists the map types its ConstMapPtr argument may have; nil: see Map.Allows.
+	MapTypes []MapType
+	// Progs lists the program types that have it; nil: every type.
+	Progs []ProgType
+}
+
+// ArgKind is what a helper or kfunc demands of an argument.
+type ArgKind uint8
+
+const (
+	ArgNone          ArgKind = iota
+	ArgAnything              // any initialised register; a pointer only when privileged
+	ArgConstMapPtr           // a map, from a 64-bit load
+	ArgMapKey                // readable memory of the map's key size
+	ArgMapValue              // readable memory of the map's value size
+	ArgUninitMapValue        // writable memory of the map's value size
+	ArgMem                   // readable memory; its size is the next argument
+	ArgMemOrNull             // the same, or NULL with size 0
+	ArgUninitMem             // writable memory; its size is the next argument
+	ArgConstSize             // size of the memory before: at least 1
+	ArgConstSizeOrZero       // size of the memory before: 0 allowed
+	ArgCtx                   // the program's context, unmodified
+	ArgConstAllocSize        // a constant: the size of the memory returned
+	ArgRingMem               // a ring-buffer record from bpf_ringbuf_reserve, at its start
+	ArgConstStr              // NUL-terminated string in a read-only map value
+	ArgBTFTask               // trusted pointer to task_struct
+	ArgFuncPtr               // a subprogram (callback)
+	ArgStackOrNull           // callback context: stack pointer or NULL
+	ArgConst                 // a constant scalar (kfunc __k)
+)
+
+// RetKind is what a helper or kfunc returns.
+type RetKind uint8
+
+const (
+	RetInteger RetKind = iota
+	RetVoid
+	RetMapValueOrNull
+	RetRingMemOrNull  // memory of the size in the ArgConstAllocSize argument
+	RetBTFTask        // trusted pointer to task_struct
+	RetUserCast       // gtrace_user_cast: a typed, untrusted, user-space pointer
+)
+
+// Context is the layout of a program type's context.
+type Context struct {
+	Name   string // struct name, as in "struct pt_regs"
+	Size   int    // bytes
+	Fields []CtxField
+	// AnyAligned: every aligned load of 1, 2, 4 or 8 bytes inside Size is a
+	// scalar (pt_regs, raw tracepoint arguments, tracepoint records).
+	AnyAligned bool
+	// BTFArgs: eight-byte slots with the arguments of the attach target, typed
+	// by the target's BTF (tp_btf, fentry, fexit).
+	BTFArgs bool
+}
+
+// CtxField is a field of a context with its own rules.
+type CtxField struct {
+	Name     string
+	Off      int
+	Size     int
+	Narrow   bool // loads narrower than Size are allowed
+	Writable bool
+	Kind     CtxKind
+}
+
+// CtxKind is what a load of a context field yields.
+type CtxKind uint8
+
+const (
+	CtxScalar CtxKind = iota
+	CtxPacket
+	CtxPacketEnd
+	CtxPacketMeta
+)
+
+// Program is a row of the table of program types.
+type Program struct {
+	Type    ProgType
+	Name    string // "kprobe", "tracing", …, as bpftool prints it
+	Context Context
+	// Ret bounds the value in R0 at exit; RetAny means no bound.
+	RetAny         bool
+	RetMin, RetMax int64
+	// Tracing program types may use helpers marked Perfmon and are never offloaded.
+	Tracing bool
+}
+
+// Pseudo-kfuncs that only gtrace's own engine has (docs/rationale.md, "Why pseudo-kfuncs?").
+// In an Image they are calls with Src CallKfunc and Imm their ID.
+const (
+	KfuncUserCast int32 = -1 // gtrace_user_cast(u64 value, const u32 type) → typed user pointer; type indexes Object.UserTypes
+	KfuncFault    int32 = -2 // gtrace_fault() → event.Fail of the loads since the last call (0: none), and clears it
+)
+
+// Kfunc is the prototype of a pseudo-kfunc.
+type Kfunc struct {
+	ID   int32
+	Name string
+	Args []ArgKind
+	Ret  RetKind
+}
+
+// Kfuncs are gtrace's pseudo-kfuncs.
+var Kfuncs = []Kfunc{
+	{KfuncUserCast, "gtrace_user_cast", []ArgKind{ArgAnything, ArgConst}, RetUserCast},
+	{KfuncFault, "gtrace_fault", nil, RetInteger},
+}
