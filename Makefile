@@ -1,0 +1,30 @@
+# What a developer runs. CI runs .ci/run.
+
+GO          ?= go
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+export CGO_ENABLED = 0
+
+build: ## the static binary, bin/gtrace
+	$(GO) build -trimpath -ldflags='-s -w' -o bin/gtrace ./cmd/gtrace
+
+test: ## every test that this machine permits
+	$(GO) test ./...
+
+lint: ## gofmt, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+fuzz: ## each parser's fuzz target for a few seconds
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+	    $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),10s) $$p || exit 1; \
+	  done; done
+
+bench: build ## the figures of docs/figures.md, printed with their method
+	$(GO) test -run '^$$' -bench . ./internal/bench
+
+help:
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/:/'
+
+.PHONY: build test lint fuzz bench help

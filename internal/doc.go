@@ -1,0 +1,2 @@
+// Package internal holds the test that keeps the rooms' imports pointing one way.
+package internal
