@@ -18,14 +18,29 @@ const (
 	PerfEvent         ProgType = 7
 	CGroupSKB         ProgType = 8
 	CGroupSock        ProgType = 9
+	LWTIn             ProgType = 10
+	LWTOut            ProgType = 11
+	LWTXmit           ProgType = 12
+	SockOps           ProgType = 13
+	SKSKB             ProgType = 14
+	CGroupDevice      ProgType = 15
+	SKMsg             ProgType = 16
 	RawTracepoint     ProgType = 17
 	CGroupSockAddr    ProgType = 18
+	LWTSeg6Local      ProgType = 19
+	LIRCMode2         ProgType = 20
+	SKReuseport       ProgType = 21
+	FlowDissector     ProgType = 22
+	CGroupSysctl      ProgType = 23
 	RawTracepointWrit ProgType = 24
+	CGroupSockopt     ProgType = 25
 	Tracing           ProgType = 26 // fentry, fexit, tp_btf, iter, by attach type
 	StructOps         ProgType = 27
 	Ext               ProgType = 28
 	LSM               ProgType = 29
+	SKLookup          ProgType = 30
 	Syscall           ProgType = 31
+	Netfilter         ProgType = 32
 )
 
 // AttachType is enum bpf_attach_type.
@@ -33,11 +48,18 @@ type AttachType uint32
 
 const (
 	AttachNone       AttachType = 0
+	AttachIngress    AttachType = 0  // CGroupSKB
+	AttachEgress     AttachType = 1  // CGroupSKB
 	AttachTraceRawTp AttachType = 23 // tp_btf
 	AttachFEntry     AttachType = 24
 	AttachFExit      AttachType = 25
 	AttachModifyRet  AttachType = 26
+	AttachLSMMac     AttachType = 27
 	AttachTraceIter  AttachType = 28
+	AttachXDPDevmap  AttachType = 33
+	AttachXDPCpumap  AttachType = 35
+	AttachXDP        AttachType = 37
+	AttachLSMCgroup  AttachType = 43
 )
 
 // Attach says what an entry program is and where it goes.
@@ -65,11 +87,25 @@ const (
 	MapLPMTrie       MapType = 11
 	MapArrayOfMaps   MapType = 12
 	MapHashOfMaps    MapType = 13
+	MapDevmap        MapType = 14
+	MapSockmap       MapType = 15
+	MapCpumap        MapType = 16
+	MapXSKmap        MapType = 17
+	MapSockhash      MapType = 18
+	MapCgroupStor    MapType = 19
+	MapReuseport     MapType = 20
+	MapPerCPUCgStor  MapType = 21
 	MapQueue         MapType = 22
 	MapStack         MapType = 23
+	MapSKStorage     MapType = 24
+	MapDevmapHash    MapType = 25
+	MapStructOps     MapType = 26
 	MapRingBuf       MapType = 27
+	MapInodeStorage  MapType = 28
+	MapTaskStorage   MapType = 29
 	MapBloom         MapType = 30
 	MapUserRingBuf   MapType = 31
+	MapCgrpStorage   MapType = 32
 	MapArena         MapType = 33
 )
 
@@ -100,6 +136,10 @@ type Helper struct {
 	GPL   bool // for programs under a GPL-compatible license only
 	Since Version
 
+	// Named: only the number, the name and who may call it are known, no prototype.
+	Named bool
+	// Sleepable: for sleepable programs only.
+	Sleepable bool
 	// Perfmon: tracing program types, and others only with CAP_PERFMON.
 	Perfmon bool
 	// InvalidatesPacket: packet pointers are void after the call.
@@ -108,35 +148,40 @@ type Helper struct {
 	AcquiresRef bool
 	// ReleaseArg is the 1-based argument whose reference the call releases; 0 for none.
 	ReleaseArg int
-	// MapTypes lists the map types its ConstMapPtr argument may have; nil: see Map.Allows.
+	// MapTypes lists the map types its ConstMapPtr argument may have; nil: any that MapAllowsHelper lets through.
 	MapTypes []MapType
-	// Progs lists the program types that have it; nil: every type.
+	// Progs lists the program types that have it; nil: every type. StructOps and
+	// Ext are in no list: what they may call depends on what they stand for.
 	Progs []ProgType
+	// Expected narrows Progs for Tracing: the attach types that have it; nil: all.
+	Expected []AttachType
 }
 
 // ArgKind is what a helper or kfunc demands of an argument.
 type ArgKind uint8
 
 const (
-	ArgNone          ArgKind = iota
-	ArgAnything              // any initialised register; a pointer only when privileged
-	ArgConstMapPtr           // a map, from a 64-bit load
-	ArgMapKey                // readable memory of the map's key size
-	ArgMapValue              // readable memory of the map's value size
-	ArgUninitMapValue        // writable memory of the map's value size
-	ArgMem                   // readable memory; its size is the next argument
-	ArgMemOrNull             // the same, or NULL with size 0
-	ArgUninitMem             // writable memory; its size is the next argument
-	ArgConstSize             // size of the memory before: at least 1
-	ArgConstSizeOrZero       // size of the memory before: 0 allowed
-	ArgCtx                   // the program's context, unmodified
-	ArgConstAllocSize        // a constant: the size of the memory returned
-	ArgRingMem               // a ring-buffer record from bpf_ringbuf_reserve, at its start
-	ArgConstStr              // NUL-terminated string in a read-only map value
-	ArgBTFTask               // trusted pointer to task_struct
-	ArgFuncPtr               // a subprogram (callback)
-	ArgStackOrNull           // callback context: stack pointer or NULL
-	ArgConst                 // a constant scalar (kfunc __k)
+	ArgNone            ArgKind = iota
+	ArgAnything                // any initialised register; a pointer only when privileged
+	ArgConstMapPtr             // a map, from a 64-bit load
+	ArgMapKey                  // readable memory of the map's key size
+	ArgMapValue                // readable memory of the map's value size
+	ArgUninitMapValue          // writable memory of the map's value size
+	ArgMem                     // readable memory; its size is the next argument
+	ArgMemOrNull               // the same, or NULL with size 0
+	ArgUninitMem               // writable memory; its size is the next argument
+	ArgConstSize               // size of the memory before: at least 1
+	ArgConstSizeOrZero         // size of the memory before: 0 allowed
+	ArgCtx                     // the program's context, unmodified
+	ArgConstAllocSize          // a constant: the size of the memory returned
+	ArgRingMem                 // a ring-buffer record from bpf_ringbuf_reserve, at its start
+	ArgConstStr                // NUL-terminated string in a read-only map value
+	ArgBTFTask                 // trusted pointer to task_struct
+	ArgFuncPtr                 // a subprogram (callback)
+	ArgStackOrNull             // callback context: stack pointer or NULL
+	ArgConst                   // a constant scalar (kfunc __k)
+	ArgUninitMemOrNull         // writable memory or NULL with size 0; its size is the next argument
+	ArgUninitU64               // eight writable bytes, aligned
 )
 
 // RetKind is what a helper or kfunc returns.
@@ -146,15 +191,16 @@ const (
 	RetInteger RetKind = iota
 	RetVoid
 	RetMapValueOrNull
-	RetRingMemOrNull  // memory of the size in the ArgConstAllocSize argument
-	RetBTFTask        // trusted pointer to task_struct
-	RetUserCast       // gtrace_user_cast: a typed, untrusted, user-space pointer
+	RetRingMemOrNull // memory of the size in the ArgConstAllocSize argument
+	RetBTFTask       // trusted pointer to task_struct
+	RetUserCast      // gtrace_user_cast: a typed, untrusted, user-space pointer
 )
 
 // Context is the layout of a program type's context.
 type Context struct {
 	Name   string // struct name, as in "struct pt_regs"
 	Size   int    // bytes
+	First  int    // bytes before it are out of bounds (tracepoint records: the header)
 	Fields []CtxField
 	// AnyAligned: every aligned load of 1, 2, 4 or 8 bytes inside Size is a
 	// scalar (pt_regs, raw tracepoint arguments, tracepoint records).
@@ -169,7 +215,8 @@ type CtxField struct {
 	Name     string
 	Off      int
 	Size     int
-	Narrow   bool // loads narrower than Size are allowed
+	Narrow   bool // aligned loads narrower than Size are allowed
+	Any      bool // aligned accesses of every size are allowed, also across neighbours with Any (cb[])
 	Writable bool
 	Kind     CtxKind
 }
@@ -182,13 +229,16 @@ const (
 	CtxPacket
 	CtxPacketEnd
 	CtxPacketMeta
+	CtxOther // a typed pointer of the kernel that gtrace does not know (bpf_sock, …)
 )
 
 // Program is a row of the table of program types.
 type Program struct {
 	Type    ProgType
-	Name    string // "kprobe", "tracing", …, as bpftool prints it
-	Context Context
+	Name    string  // "kprobe", "tracing", …, as bpftool prints it
+	Context Context // without Name: the type is known by name only
+	// Expected is the attach type that the row is for, where the rules depend on it.
+	Expected AttachType
 	// Ret bounds the value in R0 at exit; RetAny means no bound.
 	RetAny         bool
 	RetMin, RetMax int64
