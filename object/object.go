@@ -49,6 +49,10 @@ type Func struct {
 	Lines   []Line     // ascending by Insn
 	BTF     *btf.Func  // nil without BTF
 	Global  bool       // visible outside of its file: a subprogram verified on its own
+	Weak    bool       // may be replaced by a function of the same name when files are linked
+
+	// Labels maps names of places in Insns to slots; from assembly text, else nil.
+	Labels map[string]int
 
 	// Entry programs only; from the section's name (abi.ParseSection) or set by the maker.
 	Attach abi.Attach
@@ -100,6 +104,10 @@ type Extern struct {
 	Kind ExternKind
 	Weak bool
 	Type btf.Type // nil for untyped
+
+	// Offset is where a kconfig extern lives in the value of map ".kconfig".
+	// Instructions refer to it by RelocMapValue with this addend.
+	Offset uint32
 }
 
 // ExternKind is the kind of an extern.
@@ -130,4 +138,13 @@ type Map struct {
 	Data []byte
 	// Frozen: read-only from the program and after loading (.rodata).
 	Frozen bool
+
+	// Entries are the initial contents of a map of maps or a program array.
+	Entries []MapEntry
+}
+
+// MapEntry puts a map or program of the same object into an element of a map.
+type MapEntry struct {
+	Key    uint32
+	Symbol string // name of a map, or of an entry program for a program array
 }
