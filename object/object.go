@@ -48,7 +48,7 @@ type Func struct {
 	CORE    []CORERelo // ascending by Insn
 	Lines   []Line     // ascending by Insn
 	BTF     *btf.Func  // nil without BTF
-	Global  bool       // visible outside of its file: a subprogram verified on its own
+	Global  bool       // visible outside of its file: a subprogram verified on its own; false for entry programs
 	Weak    bool       // may be replaced by a function of the same name when files are linked
 
 	// Labels maps names of places in Insns to slots; from assembly text, else nil.
