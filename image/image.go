@@ -21,11 +21,13 @@ const (
 
 // Target is what an Image is built and judged for.
 type Target struct {
-	Arch       string // GOARCH
-	Release    string // "6.18.44-…", "5.10", …
-	Version    abi.Version
-	Name       string // how verdicts name it: "6.18 (running kernel's BTF)"
-	Config     map[string]string
+	Arch    string // GOARCH
+	Release string // "6.18.44-…", "5.10", …
+	Version abi.Version
+	Name    string            // how verdicts name it: "6.18 (running kernel's BTF)"
+	Config  map[string]string // CONFIG_X → y, m, a number or a quoted string; nil: see LoadConfig
+	// LoadConfig yields Config when something needs it and Config is nil; nil: there is none.
+	LoadConfig func() (map[string]string, error)
 	KfuncSets  map[string][]string
 	Privileged bool
 	Features   map[string]bool

@@ -1,0 +1,77 @@
+package image
+
+import (
+	"bufio"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/cilium/ebpf/btf"
+	"github.com/gtrace-dev/gtrace/abi"
+	"golang.org/x/sys/unix"
+)
+
+// runningBTF reads the running kernel's types once a process: objects
+// compiled against them recognise them by identity.
+var runningBTF = sync.OnceValues(func() (*btf.Spec, error) {
+	s, err := btf.LoadKernelSpec()
+	if err != nil {
+		return nil, fmt.Errorf("the running kernel's types (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF): %w", err)
+	}
+	return s, nil
+})
+
+// Running is the kernel that this process runs on. Only uname is asked; types
+// and configuration are read when something needs them.
+func Running() (*Target, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return nil, fmt.Errorf("uname: %w", err)
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	v, err := abi.ParseVersion(release)
+	if err != nil {
+		return nil, err
+	}
+	return &Target{
+		Arch: runtime.GOARCH, Release: release, Version: v, Name: v.String() + " (running kernel)",
+		Privileged: true, BTF: runningBTF,
+		LoadConfig: sync.OnceValues(func() (map[string]string, error) { return readConfig(release) }),
+	}, nil
+}
+
+// readConfig reads the configuration that the running kernel was built with.
+func readConfig(release string) (map[string]string, error) {
+	if f, err := os.Open("/proc/config.gz"); err == nil {
+		defer f.Close()
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			return nil, fmt.Errorf("/proc/config.gz: %w", err)
+		}
+		return parseConfig(z)
+	}
+	f, err := os.Open("/boot/config-" + release)
+	if err != nil {
+		return nil, fmt.Errorf("the kernel's configuration is neither in /proc/config.gz (CONFIG_IKCONFIG_PROC) nor in /boot/config-%s", release)
+	}
+	defer f.Close()
+	return parseConfig(f)
+}
+
+// maxConfig bounds how much of a configuration is read; real ones have about 300 kB.
+const maxConfig = 8 << 20
+
+func parseConfig(r io.Reader) (map[string]string, error) {
+	m := map[string]string{}
+	s := bufio.NewScanner(io.LimitReader(r, maxConfig))
+	for s.Scan() {
+		if k, v, ok := strings.Cut(s.Text(), "="); ok && strings.HasPrefix(k, "CONFIG_") {
+			m[k] = v
+		}
+	}
+	return m, s.Err()
+}
