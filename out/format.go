@@ -158,6 +158,9 @@ func (b *base) appendVerb(dst []byte, p *piece, t *event.Type, raw []byte) []byt
 	case 'c':
 		return p.pad(dst, b.appendString(nil, []byte{byte(v)}))
 	case 'p':
+		if v == 0 {
+			return p.pad(dst, []byte("(nil)"))
+		}
 		return p.pad(dst, strconv.AppendUint([]byte("0x"), uint64(v), 16))
 	}
 	return p.number(dst, v, t.Size)

@@ -65,7 +65,8 @@ func linearBucket(m *event.Map, i int) bucket {
 	case 0:
 		return bucket{noLow: true, hi: uint64(m.Lo - 1)}
 	case n - 1:
-		return bucket{noHigh: true, lo: uint64(m.Hi)}
+		// Where Step does not divide the range, values below Hi are in here too.
+		return bucket{noHigh: true, lo: uint64(m.Lo + int64(n-2)*m.Step)}
 	}
 	lo := m.Lo + int64(i-1)*m.Step
 	return bucket{lo: uint64(lo), hi: uint64(lo + m.Step - 1)}

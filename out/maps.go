@@ -184,14 +184,28 @@ func compareInts(x, y int64, signed bool) int {
 	return cmp.Compare(uint64(x), uint64(y))
 }
 
-// compareRows orders rows: ascending by value where values are numbers, the
+func compareBools(x, y bool) int {
+	switch {
+	case x == y:
+		return 0
+	case y:
+		return -1
+	}
+	return 1
+}
+
+// compareRows orders rows: values that could not be
+// read first, then ascending by value where values are numbers, the
 // smaller histogram first, else by key; equal values by key.
 func compareRows(m *event.Map, x, y *row) int {
 	c := 0
 	switch m.Agg {
 	case event.Plain:
 		if isNumber(m.Value.Kind) {
-			c = cmp.Or(cmp.Compare(y.fail, x.fail), compareInts(x.v, y.v, m.Value.Signed))
+			c = compareBools(x.fail == event.OK, y.fail == event.OK)
+			if c == 0 && x.fail == event.OK {
+				c = compareInts(x.v, y.v, m.Value.Signed)
+			}
 		}
 	case event.Count, event.Hist, event.LHist:
 		c = cmp.Compare(x.n, y.n)
