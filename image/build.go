@@ -86,7 +86,7 @@ type linker struct {
 	starts  map[*object.Func]int
 	pending []*object.Func // to be laid out, in the order of first reference
 	maps    map[string]int // index in img.Maps by name
-	kconfig *kconfig
+	lacking map[int64]error // by offset in .kconfig: values that the target lacks
 }
 
 // link lays out entry and everything that it reaches, then resolves what they refer to.
@@ -229,6 +229,9 @@ func (l *linker) mapRef(at int, name string, pseudo isa.Reg, off int64) error {
 		i = len(l.img.Maps)
 		l.maps[name] = i
 		l.img.Maps = append(l.img.Maps, m)
+	}
+	if err := l.lacking[off]; err != nil && name == kconfigName {
+		return err
 	}
 	if off < 0 || off > math.MaxUint32 {
 		return fmt.Errorf("byte %d of the value of map %s", off, name)

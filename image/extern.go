@@ -3,7 +3,6 @@ package image
 // Defines how externs are resolved: kfuncs, kernel variables and configuration values.
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -66,9 +65,6 @@ func (l *linker) kfunc(at int, name string) error {
 // function by its BTF id, or 0 when it is weak and absent.
 func (l *linker) ksym(at int, name string) error {
 	x := l.extern(name)
-	if x != nil && x.Kind == object.ExternKconfig {
-		return l.kconfigRef(at, *x)
-	}
 	weak := x != nil && x.Weak
 	a, b := &l.img.Insns[at], &l.img.Insns[at+1]
 	b.Imm = 0
@@ -128,69 +124,29 @@ func (t *Target) config() (map[string]string, error) {
 	return t.LoadConfig()
 }
 
-// kconfig is the map that holds configuration values which the object does not lay out itself.
-type kconfig struct {
-	m   *object.Map
-	off map[string]int
-}
-
+// kconfigName is the map of configuration values.
 const kconfigName = ".kconfig"
 
-// kconfigRef makes the load at slot at point to the value of a configuration extern.
-func (l *linker) kconfigRef(at int, x object.Extern) error {
-	if l.kconfig == nil {
-		l.kconfig = &kconfig{off: map[string]int{}, m: &object.Map{
-			Name: kconfigName, Section: kconfigName, Type: abi.MapArray, KeySize: 4, MaxEntries: 1,
-			Flags: abi.MapRdonlyProg, Frozen: true,
-		}}
-		if _, ok := l.maps[kconfigName]; ok {
-			return fmt.Errorf("extern %s lies in a %s map, but by name", x.Name, kconfigName)
-		}
-		l.maps[kconfigName] = len(l.img.Maps)
-		l.img.Maps = append(l.img.Maps, l.kconfig.m)
-	}
-	off, ok := l.kconfig.off[x.Name]
-	if !ok {
-		size, err := btf.Sizeof(x.Type)
-		if err != nil || size <= 0 || size > 1<<12 {
-			return &Unsupported{What: fmt.Sprintf("configuration value %s of type %v", x.Name, x.Type)}
-		}
-		m := l.kconfig.m
-		off = (len(m.Data) + 7) &^ 7
-		m.Data = append(m.Data, make([]byte, off-len(m.Data)+size)...)
-		if err := l.t.fillConfig(x.Name, x.Type, x.Weak, m.Data[off:]); err != nil {
-			return err
-		}
-		m.ValueSize = uint32(len(m.Data))
-		l.kconfig.off[x.Name] = off
-	}
-	return l.mapRef(at, kconfigName, isa.PseudoMapIdxValue, int64(off))
-}
-
-// filled is m, with a .kconfig map's data from the target's configuration.
+// filled is m, with a .kconfig map's data from the target's configuration. A
+// value that the target lacks is an error only for what refers to it.
 func (l *linker) filled(m *object.Map) (*object.Map, error) {
-	if m.Section != kconfigName {
+	if m.Name != kconfigName {
 		return m, nil
 	}
-	sec, ok := m.Value.(*btf.Datasec)
-	if !ok {
-		return nil, &Unsupported{What: "section .kconfig without BTF", How: "compile with -g"}
-	}
 	c := *m
-	c.Data = bytes.Clone(m.Data)
-	if n := int(m.ValueSize) - len(c.Data); n > 0 && m.ValueSize <= 1<<20 {
-		c.Data = append(c.Data, make([]byte, n)...)
-	}
+	c.Data = make([]byte, m.ValueSize)
 	c.Frozen, c.Flags = true, c.Flags|abi.MapRdonlyProg
-	for _, v := range sec.Vars {
-		vr, ok := v.Type.(*btf.Var)
-		end := uint64(v.Offset) + uint64(v.Size)
-		if !ok || end > uint64(len(c.Data)) {
-			return nil, fmt.Errorf("section .kconfig: variable at %d lies outside", v.Offset)
+	l.lacking = map[int64]error{}
+	for _, x := range l.o.Externs {
+		if x.Kind != object.ExternKconfig {
+			continue
 		}
-		x := l.extern(vr.Name)
-		if err := l.t.fillConfig(vr.Name, vr.Type, x != nil && x.Weak, c.Data[v.Offset:end]); err != nil {
-			return nil, err
+		size, err := btf.Sizeof(x.Type)
+		if err != nil || size <= 0 || int64(x.Offset)+int64(size) > int64(len(c.Data)) {
+			return nil, fmt.Errorf("extern %s: no room for its type %v in %s", x.Name, x.Type, kconfigName)
+		}
+		if err := l.t.fillConfig(x.Name, x.Type, x.Weak, c.Data[x.Offset:][:size]); err != nil {
+			l.lacking[int64(x.Offset)] = err
 		}
 	}
 	return &c, nil
