@@ -1,11 +1,6 @@
 package object
 
-import (
-	"io"
+import "github.com/cilium/ebpf"
 
-	"github.com/cilium/ebpf"
-)
-
-func Read(name string, r io.ReaderAt) (*Object, error)   { return nil, unsupported("ELF") }
-func Write(o *Object) ([]byte, error)                    { return nil, unsupported("ELF") }
+func Write(o *Object) ([]byte, error)                     { return nil, unsupported("ELF") }
 func FromSpec(spec *ebpf.CollectionSpec) (*Object, error) { return nil, unsupported("CollectionSpec") }

@@ -131,6 +131,7 @@ type Map struct {
 	Pinning    uint32   // LIBBPF_PIN_*
 	Inner      *Map     // array and hash of maps
 	Extra      uint64   // map_extra
+	NumaNode   uint32   // of its memory, when Flags says so
 
 	// Section is the ELF section of a global data map (".rodata", ".data.x", …), else "".
 	Section string
