@@ -89,7 +89,7 @@ func (m *Memory) Create(def *object.Map) (*Map, error) {
 	}
 	if h.Size > m.limit-m.hdr.Used {
 		return nil, fmt.Errorf("map %q: %s of %d entries (key %d, value %d bytes, %d values each) needs %d bytes; %d of the session's %d are left: lower max_entries",
-			def.Name, TypeName(def.Type), def.MaxEntries, def.KeySize, def.ValueSize, h.CPUs, h.Size, m.limit-m.hdr.Used, m.limit)
+			def.Name, def.Type, def.MaxEntries, def.KeySize, def.ValueSize, h.CPUs, h.Size, m.limit-m.hdr.Used, m.limit)
 	}
 	off, err := m.grow(h.Size)
 	if err != nil {
@@ -153,7 +153,7 @@ func (m *Memory) plan(def *object.Map) (*Header, error) {
 	case abi.MapRingBuf:
 		err = planRing(def, h)
 	default:
-		err = &Unsupported{def.Name, "map type " + TypeName(def.Type)}
+		err = &Unsupported{def.Name, "map type " + def.Type.String()}
 	}
 	h.Size = align(h.Size, Page)
 	return h, err
@@ -234,7 +234,7 @@ func placeValues(h *Header, n uint64) uint64 {
 
 func checkFlags(def *object.Map, allowed uint32) error {
 	if bad := def.Flags &^ allowed; bad != 0 {
-		return &Unsupported{def.Name, fmt.Sprintf("map flags %#x for %s", bad, TypeName(def.Type))}
+		return &Unsupported{def.Name, fmt.Sprintf("map flags %#x for %s", bad, def.Type)}
 	}
 	return nil
 }
@@ -247,7 +247,7 @@ func checkValue(def *object.Map) error {
 }
 
 func invalid(def *object.Map, why string) error {
-	return fmt.Errorf("map %q (%s): %s: %w", def.Name, TypeName(def.Type), why, syscall.EINVAL)
+	return fmt.Errorf("map %q (%s): %s: %w", def.Name, def.Type, why, syscall.EINVAL)
 }
 
 // Name is the map's name.
@@ -354,19 +354,49 @@ func (m *Map) copyIn(dst, src unsafe.Pointer) {
 	copy(unsafe.Slice((*byte)(dst), m.valueSize), unsafe.Slice((*byte)(src), m.valueSize))
 }
 
-// TypeName names a map type as bpftool does.
-func TypeName(t abi.MapType) string {
-	if n, ok := typeNames[t]; ok {
-		return n
+// Walk calls f with the addresses of every key and of its value on cpu until
+// f returns false. f may delete the key it is given; keys that come or go
+// meanwhile may be missed or seen (bpf_for_each_map_elem). An array's key is
+// valid during the call.
+func (m *Map) Walk(cpu int, f func(key, value unsafe.Pointer) bool) {
+	if m.cpus == 1 {
+		cpu = 0
+	} else if uint(cpu) >= uint(m.cpus) {
+		return
 	}
-	return fmt.Sprintf("type %d", uint32(t))
+	if m.keySize == 0 {
+		return
+	}
+	if m.buckets == nil {
+		key := new(uint32)
+		for i := range m.maxEntries {
+			*key = i
+			if !f(unsafe.Pointer(key), m.value(i, cpu)) {
+				return
+			}
+		}
+		return
+	}
+	for n := uint32(0); ; n++ {
+		l := atomic.LoadUint32(&m.bucket(n).Head)
+		for steps := uint32(0); steps < m.capacity; steps++ {
+			i, ok := m.link(l)
+			if !ok {
+				break
+			}
+			l = atomic.LoadUint32(&m.entry(i).Next)
+			if !f(m.key(i), m.value(i, cpu)) {
+				return
+			}
+		}
+		if n == m.bucketMask {
+			return
+		}
+	}
 }
 
-var typeNames = map[abi.MapType]string{
-	abi.MapHash: "hash", abi.MapArray: "array", abi.MapProgArray: "prog_array", abi.MapPerfEvent: "perf_event_array",
-	abi.MapPerCPUHash: "percpu_hash", abi.MapPerCPUArray: "percpu_array", abi.MapStackTrace: "stack_trace",
-	abi.MapCgroupArray: "cgroup_array", abi.MapLRUHash: "lru_hash", abi.MapLRUPerCPUHash: "lru_percpu_hash",
-	abi.MapLPMTrie: "lpm_trie", abi.MapArrayOfMaps: "array_of_maps", abi.MapHashOfMaps: "hash_of_maps",
-	abi.MapQueue: "queue", abi.MapStack: "stack", abi.MapRingBuf: "ringbuf", abi.MapBloom: "bloom_filter",
-	abi.MapUserRingBuf: "user_ringbuf", abi.MapArena: "arena",
-}
+// Base is the address of the map's header.
+func (m *Map) Base() unsafe.Pointer { return m.base }
+
+// Size is the number of bytes that the map takes, its header included.
+func (m *Map) Size() uint64 { return align(m.hdr.Size, Page) }

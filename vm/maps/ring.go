@@ -51,6 +51,9 @@ func (m *Map) Reserve(size uint64) unsafe.Pointer {
 	}
 	defer unlock(&m.producer.Lock)
 	pos, cons := atomic.LoadUint64(&m.producer.Pos), atomic.LoadUint64(&m.consumer.Pos)
+	if pos%8 != 0 {
+		return nil // another process has damaged it
+	}
 	var fill uint64
 	if left := m.dataSize - pos&(m.dataSize-1); left < total {
 		fill = left
@@ -111,7 +114,7 @@ func (m *Map) Output(data unsafe.Pointer, size uint64) bool {
 // records that f saw.
 func (m *Map) Consume(f func(rec []byte) error) (int, error) {
 	if m.consumer == nil {
-		return 0, &Unsupported{m.def.Name, "records of map type " + TypeName(m.typ)}
+		return 0, &Unsupported{m.def.Name, "records of map type " + m.typ.String()}
 	}
 	m.consuming.Lock()
 	defer m.consuming.Unlock()
@@ -143,7 +146,7 @@ func (m *Map) Consume(f func(rec []byte) error) (int, error) {
 func (m *Map) checkRecord(pos uint64, w uint32) (uint64, error) {
 	size := uint64(w &^ (RecordBusy | RecordDiscard))
 	prod := atomic.LoadUint64(&m.producer.Pos)
-	if recordSize(size) > prod-pos || pos&(m.dataSize-1)+recordSize(size) > m.dataSize {
+	if pos%8 != 0 || recordSize(size) > prod-pos || pos&(m.dataSize-1)+recordSize(size) > m.dataSize {
 		return 0, fmt.Errorf("ring buffer %q is damaged: record of %d bytes at position %d, producer at %d", m.def.Name, size, pos, prod)
 	}
 	return size, nil
@@ -153,7 +156,7 @@ func (m *Map) checkRecord(pos uint64, w uint32) (uint64, error) {
 // are gone. It returns their number.
 func (m *Map) Abandon() (int, error) {
 	if m.consumer == nil {
-		return 0, &Unsupported{m.def.Name, "records of map type " + TypeName(m.typ)}
+		return 0, &Unsupported{m.def.Name, "records of map type " + m.typ.String()}
 	}
 	m.consuming.Lock()
 	defer m.consuming.Unlock()

@@ -13,12 +13,12 @@ import (
 // This file defines the way in for Go: slices and errors. All of it copies.
 
 func (m *Map) fail(op string, why error) error {
-	return fmt.Errorf("map %q (%s): %s: %w", m.def.Name, TypeName(m.typ), op, why)
+	return fmt.Errorf("map %q (%s): %s: %w", m.def.Name, m.typ, op, why)
 }
 
 func (m *Map) checkKey(op string, key []byte) error {
 	if m.keySize == 0 {
-		return &Unsupported{m.def.Name, op + " in map type " + TypeName(m.typ)}
+		return &Unsupported{m.def.Name, op + " in map type " + m.typ.String()}
 	}
 	if len(key) != int(m.keySize) {
 		return m.fail(op, fmt.Errorf("key of %d bytes, expected %d: %w", len(key), m.keySize, syscall.EINVAL))
@@ -130,7 +130,7 @@ func (m *Map) Len() int {
 // meanwhile; f may itself update and delete. The slices are valid during the call.
 func (m *Map) Each(f func(key []byte, values [][]byte) error) error {
 	if m.keySize == 0 {
-		return &Unsupported{m.def.Name, "iteration over map type " + TypeName(m.typ)}
+		return &Unsupported{m.def.Name, "iteration over map type " + m.typ.String()}
 	}
 	if m.buckets == nil {
 		return m.eachElement(f)
@@ -268,7 +268,7 @@ func (m *Map) nextHashKey(key, next []byte) error {
 // Clear removes every key; of an array it zeroes every element.
 func (m *Map) Clear() error {
 	if m.keySize == 0 {
-		return &Unsupported{m.def.Name, "clearing map type " + TypeName(m.typ)}
+		return &Unsupported{m.def.Name, "clearing map type " + m.typ.String()}
 	}
 	if m.access&AccessFrozen != 0 {
 		return m.fail("clear", syscall.EPERM)
