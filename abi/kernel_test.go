@@ -14,9 +14,9 @@ import (
 // loadAttr is the start of union bpf_attr for BPF_PROG_LOAD.
 type loadAttr struct {
 	progType, insnCnt   uint32
-	insns, license      uint64
+	insns, license      unsafe.Pointer
 	logLevel, logSize   uint32
-	logBuf              uint64
+	logBuf              unsafe.Pointer
 	kernVersion, flags  uint32
 	name                [16]byte
 	ifindex, expected   uint32
@@ -32,9 +32,9 @@ func tryLoad(a Attach, btfID uint32, insns []byte, license string, buf []byte) (
 	lic := append([]byte(license), 0)
 	attr := loadAttr{
 		progType: uint32(a.Type), expected: uint32(a.Expected), attachType: btfID,
-		insnCnt: uint32(len(insns) / 8), insns: uint64(uintptr(unsafe.Pointer(&insns[0]))),
-		license: uint64(uintptr(unsafe.Pointer(&lic[0]))), logLevel: 1,
-		logBuf: uint64(uintptr(unsafe.Pointer(&buf[0]))), logSize: uint32(len(buf)),
+		insnCnt: uint32(len(insns) / 8), insns: unsafe.Pointer(&insns[0]),
+		license: unsafe.Pointer(&lic[0]), logLevel: 1,
+		logBuf: unsafe.Pointer(&buf[0]), logSize: uint32(len(buf)),
 	}
 	if a.Sleepable {
 		attr.flags = 1 << 4 // BPF_F_SLEEPABLE
