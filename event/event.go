@@ -15,6 +15,7 @@ type Schema struct {
 const (
 	RingMap  = "gtrace_events" // ring buffer of records
 	StatsMap = "gtrace_stats"  // per-CPU array, one Stats a probe
+	AnonMap  = "gtrace_map"    // what the map `@` is called
 )
 
 // Stats is the value of StatsMap: counts for one probe on one CPU (u64 each, native byte order).
@@ -145,6 +146,14 @@ type Map struct {
 	PerCPU       bool
 	HasFail      bool  // Plain: the value is preceded by a u64 Fail word
 	Lo, Hi, Step int64 // LHist
+}
+
+// BPFName is the name of the BPF map that holds m: the map `@` has no name of its own.
+func (m Map) BPFName() string {
+	if m.Name == "" {
+		return AnonMap
+	}
+	return m.Name
 }
 
 // ValueSize is the size of one CPU's value in bytes.
