@@ -48,7 +48,8 @@ func createMap(m *object.Map) (*ebpf.Map, error) {
 		return nil, &image.Unsupported{What: fmt.Sprintf("map %s: %s on the kernel engine", m.Name, m.Type)}
 	}
 	spec := &ebpf.MapSpec{
-		Name: objectName(m.Name), Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize,
+		// Without its dot: cilium/ebpf freezes a map named .rodata before it is filled.
+		Name: objectName(strings.TrimPrefix(m.Name, ".")), Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize,
 		MaxEntries: m.MaxEntries, Flags: m.Flags, MapExtra: m.Extra,
 	}
 	km, err := ebpf.NewMap(spec)
