@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -153,7 +154,7 @@ func (m *Memory) plan(def *object.Map) (*Header, error) {
 	case abi.MapRingBuf:
 		err = planRing(def, h)
 	default:
-		err = &Unsupported{def.Name, "map type " + def.Type.String()}
+		err = &Unsupported{def.Name, "map type " + strings.TrimPrefix(def.Type.String(), "map type ")}
 	}
 	h.Size = align(h.Size, Page)
 	return h, err
