@@ -74,7 +74,7 @@ func setReg(tid, index int, v uint64) error {
 	return ptrace(ptracePokeUser, tid, uintptr(index*8), uintptr(v))
 }
 
-// siginfo is siginfo_t: si_signo, si_errno, si_code, then a union.
+// siginfo is siginfo_t: si_signo, si_errno, si_code, padding, then a union.
 type siginfo [siginfoSize / 4]int32
 
 func (s *siginfo) code() int32 { return s[2] }
@@ -125,7 +125,7 @@ func peekWait() (pid int, code int32, err error) {
 	if e != 0 {
 		return 0, 0, e
 	}
-	return int(info[3]), info.code(), nil
+	return int(info[4]), info.code(), nil // the union is aligned to 8 bytes; si_pid comes first
 }
 
 // hasPending reports whether a signal waits for one thread.
