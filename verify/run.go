@@ -2,11 +2,185 @@ package verify
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/image"
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/verify/call"
+	"github.com/gtrace-dev/gtrace/verify/cfg"
+	"github.com/gtrace-dev/gtrace/verify/explain"
+	"github.com/gtrace-dev/gtrace/verify/facts"
+	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/live"
+	"github.com/gtrace-dev/gtrace/verify/mem"
+	"github.com/gtrace-dev/gtrace/verify/prune"
+	"github.com/gtrace-dev/gtrace/verify/state"
 )
+
+// This file defines Verify: the passes and the verdict.
+
+// Limits of the kernel (include/linux/bpf.h, bpf_verifier.h).
+const (
+	maxProcessed = 1_000_000
+	maxPending   = 8_192
+	maxFrames    = 8
+)
+
+// gplLicenses are the licenses that the kernel takes as compatible with the GPL.
+var gplLicenses = []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
 
 // Verify judges img. The error is *Rejection, *Unsupported, or ctx's.
 func Verify(ctx context.Context, img *image.Image, opts Options) (*Verified, error) {
-	return nil, &Unsupported{What: "verification of any program", Insn: -1, Program: img.Program}
+	if opts.MaxProcessed <= 0 {
+		opts.MaxProcessed = maxProcessed
+	}
+	if opts.MaxPending <= 0 {
+		opts.MaxPending = maxPending
+	}
+	w := &walk{img: img, insns: img.Insns, opts: opts, facts: newFacts(len(img.Insns)), callMap: map[int]int{}}
+	if u := w.prepare(); u != "" {
+		return nil, &Unsupported{What: u, Insn: -1, Program: img.Program}
+	}
+	insn, f := w.shape()
+	if f == nil {
+		var err error
+		insn, f, err = w.run(ctx)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if f == nil {
+		insn, f = w.depth()
+	}
+	w.facts.Processed = w.processed
+	if w.table != nil {
+		w.facts.States = w.table.Kept
+	}
+	if f != nil {
+		return nil, w.verdict(insn, f)
+	}
+	return &Verified{img, w.facts}, nil
+}
+
+func newFacts(n int) *facts.Table {
+	t := &facts.Table{Insns: make([]facts.Insn, n)}
+	for i := range t.Insns {
+		t.Insns[i].Map = -1
+	}
+	return t
+}
+
+// verdict makes the error for a fault.
+func (w *walk) verdict(insn int, f fault.Fault) error {
+	line := explain.Line(w.img.Lines, insn)
+	stats := Stats{w.facts.Processed, w.facts.States, w.facts.StackDepth}
+	if u, ok := f.(fault.Unsupported); ok {
+		return &Unsupported{What: u.What, Insn: insn, Line: line, Program: w.img.Program, Stats: stats}
+	}
+	return &Rejection{Fault: f, Insn: insn, Line: line, Program: w.img.Program, Stats: stats}
+}
+
+// prepare finds what the program's type and target say; "" or what is not supported.
+func (w *walk) prepare() string {
+	img := w.img
+	t := img.Target
+	if t == nil {
+		return "an image without a target"
+	}
+	if !t.Privileged {
+		return "unprivileged targets"
+	}
+	row := abi.ProgramFor(img.Attach)
+	if row == nil || row.Context.Name == "" {
+		return "program type " + img.Attach.Type.String()
+	}
+	if !row.Tracing {
+		return "program type " + row.Name
+	}
+	if img.Attach.Sleepable {
+		return "sleepable programs"
+	}
+	for _, m := range img.Maps {
+		if what := specialField(m.Value); what != "" {
+			return fmt.Sprintf("map %s: values with %s", m.Name, what)
+		}
+	}
+	w.row = row
+	w.rules = call.Rules{
+		Program: row, License: img.License, GPL: slices.Contains(gplLicenses, img.License),
+		Version: t.Version, Kfuncs: t.Engine == image.EngineUser,
+	}
+	w.layout = mem.Layout{
+		Maps: img.Maps, Context: &row.Context, Args: img.Ctx, NullArgs: nullArgs(img.Attach, t.Version), Types: &state.Types{},
+		UninitStack: t.Version >= abi.V(6, 3), GPL: w.rules.GPL,
+		KernelStruct: func(name string) (btf.Type, error) { return kernelStruct(t, name) },
+	}
+	return ""
+}
+
+func kernelStruct(t *image.Target, name string) (btf.Type, error) {
+	if t.BTF == nil {
+		return nil, fmt.Errorf("the target has no types")
+	}
+	spec, err := t.BTF()
+	if err != nil {
+		return nil, err
+	}
+	var s *btf.Struct
+	if err := spec.TypeByName(name, &s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// shape builds the graph and what is computed from it.
+func (w *walk) shape() (int, fault.Fault) {
+	starts := make([]cfg.Start, len(w.img.Subprogs))
+	for i, s := range w.img.Subprogs {
+		starts[i] = cfg.Start{Slot: s.Start, Name: s.Name}
+	}
+	if len(starts) == 0 {
+		starts = []cfg.Start{{Slot: 0, Name: w.img.Program}}
+	}
+	g, i, f := cfg.Build(w.insns, starts, cfg.Rules{BackEdges: w.img.Target.Version >= abi.V(5, 3), MaxFrames: maxFrames})
+	if f != nil {
+		return i, f
+	}
+	g.Head[0] = true
+	w.graph = g
+	w.used = make([]int, len(g.Funcs))
+	w.live = live.Compute(g, w.args)
+	w.table = prune.New(g, w.live)
+	return 0, nil
+}
+
+// args is how many arguments the function has that a call names, or -1.
+func (w *walk) args(in isa.Insn) int {
+	switch in.Src {
+	case isa.CallHelper:
+		if h := abi.HelperByID(in.Imm); h != nil && h.Name != "" && !h.Named {
+			return len(h.Args)
+		}
+	case isa.CallKfunc:
+		for _, k := range abi.Kfuncs {
+			if k.ID == in.Imm {
+				return len(k.Args)
+			}
+		}
+	}
+	return -1
+}
+
+// depth judges the stack that nested functions use together.
+func (w *walk) depth() (int, fault.Fault) {
+	depth, frames := w.graph.StackDepth(w.used, 16)
+	w.facts.StackDepth = depth
+	if depth > state.StackSize {
+		return 0, fault.StackTooDeep{Depth: depth, Max: state.StackSize, Frames: frames}
+	}
+	return 0, nil
 }

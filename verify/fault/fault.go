@@ -56,8 +56,18 @@ var All = []Fault{
 	BadEncoding{}, JumpOutOfRange{}, FallThrough{}, Unreachable{}, BackEdge{}, Recursion{}, TooManyFrames{}, StackTooDeep{},
 	InfiniteLoop{}, TooComplex{}, CorePoison{},
 	UninitRegister{}, FramePointerWrite{}, DivByZero{}, BadShift{}, PointerArithmetic{}, PointerOffset{}, MixedAccess{},
-	ScalarDeref{}, NullableDeref{}, InvalidDeref{}, StackBounds{}, UninitStack{}, PartialSpill{}, VariableStackWrite{},
+	ScalarDeref{}, NullableDeref{}, InvalidDeref{}, StackBounds{}, UninitStack{}, PartialSpill{},
 	MapValueBounds{}, MemBounds{}, UnboundedAccess{}, ReadOnly{}, CtxAccess{}, CtxModified{}, TypeField{}, AtomicTarget{}, Misaligned{},
 	WrongArgument{}, WrongSize{}, UnknownHelper{}, ForbiddenHelper{}, GPLHelper{}, MapHelper{}, WrongKey{},
 	LeakedReference{}, ReleaseUnowned{}, ReturnRange{}, StackPointerReturn{},
 }
+
+// Unsupported is no fault of the program: the target lacks something, or this
+// verifier does not know it. It travels the same way and is not in All.
+type Unsupported struct {
+	mark
+	What string
+}
+
+func (Unsupported) Code() string     { return "unsupported" }
+func (f Unsupported) String() string { return f.What }

@@ -89,17 +89,6 @@ func (f PartialSpill) String() string {
 	return fmt.Sprintf("read of %s at stack offset %d, a part of a stored pointer", bytes(f.Size), f.Off)
 }
 
-// VariableStackWrite is a store at a variable stack offset that could destroy a stored pointer.
-type VariableStackWrite struct {
-	mark
-	Off Span
-}
-
-func (VariableStackWrite) Code() string { return "variable-stack-write" }
-func (f VariableStackWrite) String() string {
-	return fmt.Sprintf("store at variable stack offset %s could change a stored pointer", f.Off)
-}
-
 // MapValueBounds is an access beyond a map's value.
 type MapValueBounds struct {
 	mark
@@ -206,6 +195,7 @@ const (
 	FieldUser                        // user-space pointer in a kernel type
 	FieldPerCPU                      // per-CPU pointer in a kernel type
 	FieldNoStruct                    // not a struct or union
+	FieldLicense                     // for programs under a GPL-compatible license
 )
 
 var fieldText = [...]string{
@@ -218,6 +208,7 @@ var fieldText = [...]string{
 	FieldUser:     "it is a user-space pointer: read it with a probe_read_user helper",
 	FieldPerCPU:   "it is a per-CPU pointer: use bpf_per_cpu_ptr or bpf_this_cpu_ptr",
 	FieldNoStruct: "it is not a struct or union",
+	FieldLicense:  "only programs under a GPL-compatible license may look into kernel types",
 }
 
 // TypeField is an access that does not fit the type of the memory.

@@ -1,0 +1,210 @@
+package call
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/gtrace-dev/gtrace/abi"
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/mem"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file judges arguments.
+
+// maxSize is the most memory that a call may access.
+const maxSize = 1 << 29
+
+var wants = map[abi.ArgKind]string{
+	abi.ArgConstMapPtr: "a map", abi.ArgMapKey: "a pointer to a key", abi.ArgMapValue: "a pointer to a value",
+	abi.ArgUninitMapValue: "a pointer to memory for a value", abi.ArgMem: "a pointer to memory", abi.ArgMemOrNull: "a pointer to memory or NULL",
+	abi.ArgUninitMem: "a pointer to memory", abi.ArgUninitMemOrNull: "a pointer to memory or NULL", abi.ArgUninitU64: "a pointer to 8 bytes of memory",
+	abi.ArgConstSize: "a number", abi.ArgConstSizeOrZero: "a number", abi.ArgConstAllocSize: "a constant number", abi.ArgConst: "a constant number",
+	abi.ArgCtx: "the context", abi.ArgRingMem: "a reserved ring buffer record", abi.ArgConstStr: "a constant string", abi.ArgBTFTask: "a task_struct of the kernel",
+}
+
+// argument judges argument i, counted from 0.
+func (c *checker) argument(i int, kind abi.ArgKind) fault.Fault {
+	r := isa.Reg(i + 1)
+	v := c.s.Reg(r)
+	if kind != abi.ArgNone && v.Kind == state.Uninit {
+		return fault.UninitRegister{Reg: r}
+	}
+	wrong := fault.WrongArgument{Func: c.p.Name, Arg: i + 1, Want: wants[kind], Got: v.Describe()}
+	switch kind {
+	case abi.ArgNone, abi.ArgAnything:
+		return nil
+	case abi.ArgConstMapPtr:
+		if v.Kind != state.MapPtr {
+			return wrong
+		}
+		c.out.Map, c.m = int(v.Map), c.l.Maps[v.Map]
+		return nil
+	case abi.ArgMapKey, abi.ArgMapValue, abi.ArgUninitMapValue:
+		return c.mapMemory(r, v, kind, wrong)
+	case abi.ArgMem, abi.ArgUninitMem, abi.ArgMemOrNull, abi.ArgUninitMemOrNull:
+		orNull := kind == abi.ArgMemOrNull || kind == abi.ArgUninitMemOrNull
+		if orNull && v.IsNull() {
+			return nil
+		}
+		return c.pointer(v, wrong)
+	case abi.ArgConstSize, abi.ArgConstSizeOrZero:
+		return c.size(i, r, v, kind, wrong)
+	case abi.ArgUninitU64:
+		if f := c.pointer(v, wrong); f != nil {
+			return f
+		}
+		if off, ok := v.ConstOff(); v.Kind == state.Stack && (!ok || off%8 != 0) {
+			return fault.Misaligned{Reg: r, Kind: v.Describe(), Off: off, Size: 8}
+		}
+		return c.block(mem.Block{Base: r, Size: 8, Write: true, Fresh: true})
+	}
+	return c.special(r, v, kind, wrong)
+}
+
+// special judges the kinds of arguments that are no plain memory.
+func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
+	switch kind {
+	case abi.ArgCtx:
+		if v.Kind != state.Ctx {
+			return wrong
+		}
+		return unmoved(r, v)
+	case abi.ArgConstAllocSize, abi.ArgConst:
+		if v.Kind != state.Scalar {
+			return wrong
+		}
+		if !v.Val.IsConst() {
+			return fault.WrongSize{Func: c.p.Name, Arg: int(r), Value: fault.Span{Lo: v.Val.SMin, Hi: v.Val.SMax}, Reason: fault.SizeVariable}
+		}
+		c.out.Exact = append(c.out.Exact, r)
+		c.constArg = v.Val.Value()
+		if kind == abi.ArgConstAllocSize {
+			if v.Val.Value() >= 1<<31 {
+				return fault.Unsupported{What: fmt.Sprintf("%s of %d bytes", c.p.Name, v.Val.Value())}
+			}
+			c.allocSize = int(v.Val.Value())
+		}
+		return nil
+	case abi.ArgRingMem:
+		if v.Kind != state.RingRecord || v.Nullable {
+			return wrong
+		}
+		return unmoved(r, v)
+	case abi.ArgConstStr:
+		return c.constString(r, v, wrong)
+	case abi.ArgBTFTask:
+		return c.task(r, v, wrong)
+	}
+	return fault.Unsupported{What: fmt.Sprintf("argument %d of %s", r, c.p.Name)}
+}
+
+func unmoved(r isa.Reg, v *state.Reg) fault.Fault {
+	off, ok := v.ConstOff()
+	if !ok || off != 0 {
+		return fault.PointerOffset{Reg: r, Kind: v.Describe(), Off: v.Span(0)}
+	}
+	return nil
+}
+
+// pointer requires a pointer to memory that calls can access.
+func (c *checker) pointer(v *state.Reg, wrong fault.WrongArgument) fault.Fault {
+	switch {
+	case v.Kind == state.Packet, v.Kind == state.PacketMeta:
+		return fault.Unsupported{What: "packet data as an argument"}
+	case v.Kind == state.BTF && v.Trust == state.Trusted && !v.Nullable:
+		return fault.Unsupported{What: "typed kernel memory as an argument of " + c.p.Name}
+	case !mem.Takes(v.Kind), v.Nullable:
+		return wrong
+	}
+	return nil
+}
+
+func (c *checker) block(b mem.Block) fault.Fault {
+	w, f := c.l.Block(c.s, b)
+	c.out.Stack = append(c.out.Stack, w...)
+	return f
+}
+
+func (c *checker) mapMemory(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
+	if f := c.pointer(v, wrong); f != nil {
+		return f
+	}
+	b := mem.Block{Base: r, Size: int(c.m.ValueSize)}
+	switch kind {
+	case abi.ArgMapKey:
+		b.Size = int(c.m.KeySize)
+	case abi.ArgUninitMapValue:
+		b.Write, b.Fresh = true, true
+	}
+	if b.Size == 0 {
+		return fault.WrongKey{Func: c.p.Name, Map: c.m.Name}
+	}
+	return c.block(b)
+}
+
+// size judges a size and the memory in the argument before it.
+func (c *checker) size(i int, r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
+	if v.Kind != state.Scalar {
+		return wrong
+	}
+	bad := fault.WrongSize{Func: c.p.Name, Arg: i + 1, Value: fault.Span{Lo: v.Val.SMin, Hi: v.Val.SMax}}
+	switch {
+	case v.Val.SMin < 0:
+		bad.Reason = fault.SizeNegative
+		return bad
+	case v.Val.UMin == 0 && kind == abi.ArgConstSize:
+		bad.Reason = fault.SizeZero
+		return bad
+	case v.Val.UMax >= maxSize:
+		bad.Reason = fault.SizeUnbounded
+		return bad
+	}
+	c.out.Exact = append(c.out.Exact, r)
+	c.maxSize = v.Val.UMax
+	base := c.s.Reg(r - 1)
+	if base.IsNull() {
+		if v.Val.UMax == 0 {
+			return nil
+		}
+		return fault.WrongArgument{Func: c.p.Name, Arg: i, Want: wants[abi.ArgMem], Got: "NULL with a size that may be above 0"}
+	}
+	before := c.p.Args[i-1]
+	fresh := before == abi.ArgUninitMem || before == abi.ArgUninitMemOrNull
+	return c.block(mem.Block{Base: r - 1, Size: int(v.Val.UMax), Write: fresh, Fresh: fresh && v.Val.IsConst()})
+}
+
+// constString requires a NUL-terminated string in global data that never changes.
+func (c *checker) constString(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) fault.Fault {
+	if v.Kind != state.MapValue || v.Nullable {
+		return wrong
+	}
+	m := c.l.Maps[v.Map]
+	off, ok := v.ConstOff()
+	if !m.Frozen || m.Section == "" {
+		wrong.Got = "a value of a map that may change"
+		return wrong
+	}
+	if !ok {
+		return fault.PointerOffset{Reg: r, Kind: v.Describe(), Off: v.Span(0), Variable: true}
+	}
+	if off < 0 || off >= int64(len(m.Data)) || bytes.IndexByte(m.Data[off:], 0) < 0 {
+		wrong.Got = "a string without an end"
+		return wrong
+	}
+	return nil
+}
+
+func (c *checker) task(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) fault.Fault {
+	if v.Kind != state.BTF || v.Nullable || v.Trust == state.Untrusted || v.Tagged != state.NoTag {
+		return wrong
+	}
+	if t, ok := c.l.Types.At(v.Type).Type.(*btf.Struct); !ok || t.Name != "task_struct" {
+		wrong.Got = "a pointer to " + c.l.Types.Name(v.Type)
+		return wrong
+	}
+	return unmoved(r, v)
+}

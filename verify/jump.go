@@ -1,0 +1,244 @@
+package verify
+
+import (
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/verify/call"
+	"github.com/gtrace-dev/gtrace/verify/cfg"
+	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/prune"
+	"github.com/gtrace-dev/gtrace/verify/scalar"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file walks jumps, calls and exits.
+
+func (w *walk) jump(in isa.Insn) (int, fault.Fault) {
+	w.path.Jumped()
+	switch {
+	case in.IsExit():
+		return w.exit()
+	case in.IsCall():
+		return w.call(in)
+	case cfg.Always(in):
+		return cfg.Target(w.insns, w.pc), nil
+	case in.Operation() == isa.Jcond:
+		return 0, fault.Unsupported{What: "may_goto"}
+	}
+	return w.conditional(in)
+}
+
+func (w *walk) conditional(in isa.Insn) (int, fault.Fault) {
+	dst, f := w.read(in.Dst)
+	if f != nil {
+		return 0, f
+	}
+	src := state.Constant(uint64(int64(in.Imm)))
+	if in.UsesReg() {
+		v, f := w.read(in.Src)
+		if f != nil {
+			return 0, f
+		}
+		src = *v
+	}
+	next, target := w.pc+1, cfg.Target(w.insns, w.pc)
+	c := scalar.Cond{Code: in.Operation(), Is32: in.Class() == isa.ClassJMP32}
+	if taken, known := decide(c, dst, &src); known {
+		w.exact(in.Dst)
+		if in.UsesReg() {
+			w.exact(in.Src)
+		}
+		if taken {
+			return target, nil
+		}
+		return next, nil
+	}
+	if len(w.pending) >= w.opts.MaxPending {
+		return 0, fault.TooComplex{What: "pending branches", Limit: w.opts.MaxPending}
+	}
+	w.link(in)
+	other := branch{s: w.s.Clone(), path: w.path.Fork(), pc: target}
+	other.path.Log(w.step)
+	switch {
+	case dst.Nullable && !in.UsesReg() && in.Imm == 0 && !c.Is32 && (c.Code == isa.Jeq || c.Code == isa.Jne):
+		id, ref := dst.ID, dst.Ref
+		other.s.DecideNull(id, ref, c.Code == isa.Jeq)
+		w.s.DecideNull(id, ref, c.Code == isa.Jne)
+	case dst.Kind == state.Scalar && src.Kind == state.Scalar:
+		taken, not := scalar.Refine(c, dst.Val, src.Val)
+		narrow(other.s, in, taken)
+		narrow(w.s, in, not)
+	}
+	w.pending = append(w.pending, other)
+	return next, nil
+}
+
+// decide tells whether a jump is always or never taken.
+func decide(c scalar.Cond, dst, src *state.Reg) (taken, known bool) {
+	switch {
+	case dst.Kind == state.Scalar && src.Kind == state.Scalar:
+		return scalar.Decide(c, dst.Val, src.Val)
+	case dst.Kind == state.Scalar && src.Kind.Pointer():
+		dst, src = src, dst
+	}
+	if c.Is32 || !src.IsNull() || !neverNull(dst) {
+		return false, false
+	}
+	return c.Code == isa.Jne, c.Code == isa.Jeq || c.Code == isa.Jne
+}
+
+// neverNull reports whether a pointer is surely not NULL.
+func neverNull(p *state.Reg) bool {
+	if p.Nullable {
+		return false
+	}
+	switch p.Kind {
+	case state.MapPtr, state.MapValue, state.RingRecord, state.Mem:
+		return true
+	case state.BTF:
+		return p.Trust == state.Trusted
+	}
+	return false
+}
+
+// narrow sets what is known of the operands of a jump, and of their copies.
+func narrow(s *state.State, in isa.Insn, p scalar.Pair) {
+	if in.UsesReg() {
+		v := *s.Reg(in.Src)
+		v.Val = p.B
+		s.Set(in.Src, v)
+	}
+	if !in.UsesReg() || in.Src != in.Dst {
+		v := *s.Reg(in.Dst)
+		v.Val = p.A
+		s.Set(in.Dst, v)
+	}
+	if in.UsesReg() {
+		s.Propagate(*s.Reg(in.Src))
+	}
+	s.Propagate(*s.Reg(in.Dst))
+}
+
+// link notes which copies a jump narrows together.
+func (w *walk) link(in isa.Insn) {
+	for i, r := range [2]isa.Reg{in.Dst, in.Src} {
+		if i == 1 && !in.UsesReg() {
+			break
+		}
+		v := w.s.Reg(r)
+		if v.Kind != state.Scalar || v.ID == 0 {
+			continue
+		}
+		n := len(w.step.Linked)
+		w.s.Copies(v.ID, func(frame int, slot bool, index int) {
+			w.step.Linked = append(w.step.Linked, prune.Place{Frame: uint8(frame), Slot: slot, Index: uint8(index)})
+		})
+		if len(w.step.Linked) == n+1 {
+			w.step.Linked = w.step.Linked[:n]
+		}
+	}
+}
+
+func (w *walk) exit() (int, fault.Fault) {
+	r0 := w.s.Reg(isa.R0)
+	if w.s.Depth() > 1 {
+		if r0.Kind == state.Stack {
+			return 0, fault.StackPointerReturn{}
+		}
+		w.step.Kind = prune.Return
+		return w.s.Pop() + 1, nil
+	}
+	if refs := w.s.Refs(); len(refs) > 0 {
+		return 0, fault.LeakedReference{Acquired: refs[0].Insn, Func: refs[0].Func}
+	}
+	if _, f := w.read(isa.R0); f != nil {
+		return 0, f
+	}
+	if w.row.RetAny {
+		return end, nil
+	}
+	allowed := fault.Span{Lo: w.row.RetMin, Hi: w.row.RetMax}
+	if r0.Kind != state.Scalar {
+		return 0, fault.ReturnRange{Reg: isa.R0, Kind: r0.Describe(), Allowed: allowed}
+	}
+	w.exact(isa.R0)
+	if r0.Val.SMin < allowed.Lo || r0.Val.SMax > allowed.Hi {
+		return 0, fault.ReturnRange{Reg: isa.R0, Value: fault.Span{Lo: r0.Val.SMin, Hi: r0.Val.SMax}, Allowed: allowed}
+	}
+	return end, nil
+}
+
+func (w *walk) call(in isa.Insn) (int, fault.Fault) {
+	var p *call.Proto
+	var f fault.Fault
+	switch {
+	case in.UsesReg():
+		return 0, fault.Unsupported{What: "calls through a register"}
+	case in.Src == isa.CallLocal:
+		return w.enter(in)
+	case in.Src == isa.CallHelper:
+		p, f = call.Helper(in.Imm, &w.rules)
+	case in.Src == isa.CallKfunc:
+		p, f = call.Kfunc(in.Imm, &w.rules)
+	default:
+		return 0, fault.BadEncoding{Insn: in, Want: "a helper, function or kfunc"}
+	}
+	if f != nil {
+		return 0, f
+	}
+	e, f := call.Check(w.s, &w.layout, p, w.pc, w.img.UserTypes, &w.rules)
+	if f != nil {
+		return 0, f
+	}
+	w.apply(e)
+	return w.pc + 1, nil
+}
+
+// apply makes the effects of a call true.
+func (w *walk) apply(e *call.Effects) {
+	w.exact(e.Exact...)
+	if e.Key != nil {
+		for o := e.Key.Lo; o < e.Key.Hi; o++ {
+			w.path.Exact(w.insns, prune.Place{Frame: uint8(e.Key.Frame), Slot: true, Index: uint8(state.SlotOf(o))})
+		}
+	}
+	for _, b := range e.Stack {
+		w.touch(b.Frame, b.Lo)
+		if b.Write && b.Hi > b.Lo {
+			w.s.Edit(b.Frame).StoreBytes(b.Lo, b.Hi-b.Lo, state.Misc)
+		}
+	}
+	if e.Release != 0 {
+		w.s.Release(e.Release)
+	}
+	w.s.Clobber()
+	ret := e.Ret
+	if e.Acquire != "" {
+		ret.Ref = w.s.Acquire(w.pc, e.Acquire)
+		ret.ID = ret.Ref
+	} else if ret.Nullable {
+		ret.ID = w.s.NewID()
+	}
+	w.s.Set(isa.R0, ret)
+	if e.Map >= 0 {
+		if old, seen := w.callMap[w.pc]; seen && old != e.Map {
+			e.Map = -1
+		}
+		w.callMap[w.pc] = e.Map
+		w.facts.Insns[w.pc].Map = e.Map
+	}
+}
+
+// enter walks into a subprogram.
+func (w *walk) enter(in isa.Insn) (int, fault.Fault) {
+	target := w.pc + 1 + int(in.Imm)
+	sub := w.graph.FuncAt(target)
+	if sub < len(w.img.Subprogs) && w.img.Subprogs[sub].Global {
+		return 0, fault.Unsupported{What: "global function " + w.img.Subprogs[sub].Name}
+	}
+	if w.s.Depth() >= maxFrames {
+		return 0, fault.TooManyFrames{Max: maxFrames}
+	}
+	w.step.Kind = prune.Enter
+	w.s.Push(w.pc, sub)
+	return target, nil
+}

@@ -1,0 +1,70 @@
+package mem
+
+import (
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file judges memory that a call reads or writes.
+
+// Block is memory that a call accesses through register Base.
+type Block struct {
+	Base  isa.Reg
+	Size  int  // bytes, the most
+	Write bool // the call writes it
+	Fresh bool // the call writes all of it: nothing needs to be there
+}
+
+// Span is stack that a call accesses.
+type Span struct {
+	Frame  int
+	Lo, Hi int // offsets from the frame pointer; Hi is behind the last byte
+	Write  bool
+}
+
+// Takes reports whether calls can access memory through pointers of kind k.
+func Takes(k state.Kind) bool {
+	switch k {
+	case state.Stack, state.MapValue, state.RingRecord, state.Mem:
+		return true
+	}
+	return false
+}
+
+// Block judges b. The stack it returns becomes unknown, where written, when the call is made.
+func (l *Layout) Block(s *state.State, b Block) (stack []Span, f fault.Fault) {
+	base := s.Reg(b.Base)
+	if f := Followable(base, b.Base, b.Write); f != nil {
+		return nil, f
+	}
+	q := Query{Base: b.Base, Size: b.Size, Write: b.Write}
+	var r Result
+	switch base.Kind {
+	case state.Stack:
+		return l.stackBlock(s, base, b)
+	case state.MapValue:
+		m := l.Maps[base.Map]
+		if f := MapPermits(m, b.Base, b.Write); f != nil {
+			return nil, f
+		}
+		return nil, valueBounds(m, base, b.Base, 0, b.Size)
+	case state.RingRecord, state.Mem:
+		return nil, sized(base, q, &r)
+	}
+	return nil, fault.InvalidDeref{Reg: b.Base, Kind: base.Describe(), Write: b.Write}
+}
+
+func (l *Layout) stackBlock(s *state.State, base *state.Reg, b Block) ([]Span, fault.Fault) {
+	lo, hi, f := stackRange(base, b.Base, 0, b.Size)
+	if f != nil {
+		return nil, f
+	}
+	frame := int(base.Frame)
+	if !b.Fresh || lo != hi {
+		if f := l.readable(s, frame, lo, hi+b.Size, b.Size); f != nil {
+			return nil, f
+		}
+	}
+	return []Span{{frame, lo, hi + b.Size, b.Write}}, nil
+}

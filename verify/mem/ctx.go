@@ -1,0 +1,99 @@
+package mem
+
+import (
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/gtrace-dev/gtrace/abi"
+	"github.com/gtrace-dev/gtrace/verify/facts"
+	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file judges the program's context.
+
+func (l *Layout) ctx(base *state.Reg, q Query, r *Result) fault.Fault {
+	r.Region = facts.Ctx
+	if q.Atomic {
+		return fault.AtomicTarget{Reg: q.Base, Kind: base.Describe()}
+	}
+	if f := unmoved(base, q); f != nil {
+		return f
+	}
+	c := l.Context
+	bad := fault.CtxAccess{Context: c.Name, Off: int64(q.Off), Size: int64(q.Size), Write: q.Write}
+	switch {
+	case c.BTFArgs && q.Write:
+		return bad
+	case c.BTFArgs:
+		return l.argument(q, r, bad)
+	case q.Write && !c.CanStore(q.Off, q.Size), !q.Write && !c.CanLoad(q.Off, q.Size):
+		return bad
+	case q.Write:
+		return nil
+	}
+	if f := c.Field(q.Off, q.Size); f != nil && f.Kind != abi.CtxScalar {
+		return fault.Unsupported{What: "context field " + f.Name}
+	}
+	return nil
+}
+
+// unmoved requires the context pointer as the program got it.
+func unmoved(base *state.Reg, q Query) fault.Fault {
+	off, ok := base.ConstOff()
+	if !ok {
+		return fault.CtxModified{Reg: q.Base, Off: base.Span(0), Variable: true}
+	}
+	if off != 0 {
+		return fault.CtxModified{Reg: q.Base, Off: base.Span(0)}
+	}
+	return nil
+}
+
+// argument loads an argument of the attach target.
+func (l *Layout) argument(q Query, r *Result, bad fault.CtxAccess) fault.Fault {
+	if q.Off < 0 || q.Off%8 != 0 || q.Size > 8 || q.Off+q.Size > l.Context.Size {
+		return bad
+	}
+	if l.Args == nil {
+		return fault.Unsupported{What: "typed arguments without the attach target's prototype"}
+	}
+	n := q.Off / 8
+	if n >= len(l.Args.Params) {
+		return bad
+	}
+	typ := state.Strip(l.Args.Params[n].Type)
+	p, ok := typ.(*btf.Pointer)
+	if !ok {
+		return number(typ, q, bad)
+	}
+	if q.Size != 8 {
+		return bad
+	}
+	target, tag := pointee(p)
+	if tag.rcu {
+		return fault.Unsupported{What: "arguments with the tag rcu"}
+	}
+	switch target.(type) {
+	case *btf.Struct, *btf.Union:
+	default:
+		return nil // a pointer to anything else is a number
+	}
+	v := state.Pointer(state.BTF)
+	v.Type = l.Types.ID(state.Kernel, target)
+	v.Trust = state.Trusted
+	v.Tagged = tag.space
+	if l.NullArgs>>n&1 != 0 {
+		v.Nullable = true
+	}
+	r.Value = v
+	return nil
+}
+
+// number allows a load of an argument that is no pointer.
+func number(typ btf.Type, q Query, bad fault.CtxAccess) fault.Fault {
+	switch typ.(type) {
+	case *btf.Int, *btf.Enum:
+		return nil
+	}
+	return bad
+}

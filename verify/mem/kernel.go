@@ -1,0 +1,116 @@
+package mem
+
+import (
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/gtrace-dev/gtrace/verify/facts"
+	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file judges typed kernel memory.
+
+func (l *Layout) kernel(base *state.Reg, q Query, r *Result) fault.Fault {
+	r.Region = facts.KernelPtr
+	name := l.Types.Name(base.Type)
+	bad := fault.TypeField{Reg: q.Base, Type: name, Off: int64(base.Off) + int64(q.Off), Size: int64(q.Size)}
+	switch {
+	case !l.GPL:
+		bad.Reason = fault.FieldLicense
+		return bad
+	case q.Atomic:
+		return fault.AtomicTarget{Reg: q.Base, Kind: base.Describe()}
+	case !base.Val.IsConst() || base.Val.Value() != 0:
+		return fault.PointerOffset{Reg: q.Base, Kind: base.Describe(), Off: base.Span(0), Variable: true}
+	case bad.Off < 0:
+		bad.Reason = fault.FieldNegative
+		return bad
+	case base.Tagged == state.UserTag:
+		bad.Reason = fault.FieldUser
+		return bad
+	case base.Tagged == state.PerCPUTag:
+		bad.Reason = fault.FieldPerCPU
+		return bad
+	case q.Write:
+		bad.Reason = fault.FieldWrite
+		return bad
+	}
+	f, reason := find(l.Types.At(base.Type).Type, int(bad.Off), q.Size)
+	if reason != 0 {
+		bad.Reason = reason
+		return bad
+	}
+	if reason == 0 && f.in == nil {
+		bad.Reason = fault.FieldNone
+		return bad
+	}
+	r.Faults = base.Trust != state.Trusted
+	if f.pointer == nil {
+		return nil
+	}
+	return l.follow(base, f, r)
+}
+
+// follow makes the pointer that a load of a pointer member gives.
+func (l *Layout) follow(base *state.Reg, f field, r *Result) fault.Fault {
+	target, tag := pointee(f.pointer)
+	if aggregate(target) == nil {
+		return nil // a pointer to anything else is a number
+	}
+	v := state.Pointer(state.BTF)
+	v.Type = l.Types.ID(state.Kernel, target)
+	v.Tagged = tag.space
+	switch base.Trust {
+	case state.Untrusted:
+		v.Trust = state.Untrusted
+	case state.Trusted, state.RCU:
+		how, known := safeFields[member{structName(f.in), f.name}]
+		if !known && tag.rcu {
+			how = safe{state.RCU, true}
+		}
+		v.Trust, v.Nullable = how.trust, how.nullable
+	}
+	if f.union {
+		v.Trust, v.Nullable = state.Untrusted, false
+	}
+	r.Value = v
+	return nil
+}
+
+func structName(t btf.Type) string {
+	if s, ok := t.(*btf.Struct); ok {
+		return s.Name
+	}
+	return ""
+}
+
+type member struct{ of, name string }
+
+type safe struct {
+	trust    state.Trust
+	nullable bool
+}
+
+// safeFields are members whose pointer stays trusted or protected by RCU when
+// it is loaded through a pointer that is, as Linux 6.18 treats them.
+var safeFields = map[member]safe{
+	{"task_struct", "cpus_ptr"}:       {state.RCU, false},
+	{"task_struct", "cgroups"}:        {state.RCU, false},
+	{"task_struct", "real_parent"}:    {state.RCU, false},
+	{"task_struct", "group_leader"}:   {state.RCU, false},
+	{"cgroup", "kn"}:                  {state.RCU, false},
+	{"css_set", "dfl_cgrp"}:           {state.RCU, false},
+	{"cgroup_subsys_state", "cgroup"}: {state.RCU, false},
+	{"mm_struct", "exe_file"}:         {state.RCU, true},
+	{"sk_buff", "sk"}:                 {state.RCU, true},
+	{"request_sock", "sk"}:            {state.RCU, true},
+	{"bpf_iter_meta", "seq"}:          {state.Trusted, false},
+	{"bpf_iter__task", "meta"}:        {state.Trusted, false},
+	{"bpf_iter__task", "task"}:        {state.Trusted, false},
+	{"linux_binprm", "file"}:          {state.Trusted, false},
+	{"file", "f_inode"}:               {state.Trusted, false},
+	{"socket", "sk"}:                  {state.Trusted, true},
+	{"vm_area_struct", "vm_mm"}:       {state.Trusted, true},
+	{"vm_area_struct", "vm_file"}:     {state.Trusted, true},
+	{"dentry", "d_inode"}:             {state.Trusted, true},
+}

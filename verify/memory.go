@@ -1,0 +1,140 @@
+package verify
+
+import (
+	"github.com/gtrace-dev/gtrace/abi"
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/verify/facts"
+	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/mem"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file walks loads, stores, atomics and 64-bit immediate loads.
+
+func (w *walk) load(in isa.Insn) fault.Fault {
+	q := mem.Query{Base: in.Src, Off: int(in.Off), Size: in.Bytes(), Signed: in.Mode() == isa.ModeMEMSX}
+	r, f := w.layout.Access(w.s, q)
+	if f != nil {
+		return f
+	}
+	if f := w.note(&r); f != nil {
+		return f
+	}
+	if q.Signed && r.Value.Kind.Pointer() {
+		return fault.Unsupported{What: "sign-extending load of a pointer"}
+	}
+	w.s.Set(in.Dst, r.Value)
+	return nil
+}
+
+func (w *walk) store(in isa.Insn, v *state.Reg) fault.Fault {
+	q := mem.Query{Base: in.Dst, Off: int(in.Off), Size: in.Bytes(), Write: true, Value: v}
+	r, f := w.layout.Access(w.s, q)
+	if f != nil {
+		return f
+	}
+	return w.note(&r)
+}
+
+// atomic walks read-modify-write operations, load-acquire and store-release.
+func (w *walk) atomic(in isa.Insn) fault.Fault {
+	switch in.Imm {
+	case isa.LoadAcquire, isa.StoreRelease:
+		return w.ordered(in)
+	}
+	if _, f := w.read(in.Src); f != nil {
+		return f
+	}
+	into := in.Src
+	if in.Imm == isa.AtomicCmpXchg {
+		into = isa.R0
+		if _, f := w.read(isa.R0); f != nil {
+			return f
+		}
+	}
+	q := mem.Query{Base: in.Dst, Off: int(in.Off), Size: in.Bytes(), Atomic: true}
+	r, f := w.layout.Access(w.s, q)
+	if f != nil {
+		return f
+	}
+	if r.Value.Kind.Pointer() {
+		return fault.Unsupported{What: "atomic operation on a stored pointer"}
+	}
+	old := r.Value
+	q.Write = true
+	if r, f = w.layout.Access(w.s, q); f != nil {
+		return f
+	}
+	if f := w.note(&r); f != nil {
+		return f
+	}
+	if in.Imm&isa.AtomicFetch != 0 {
+		w.s.Set(into, old)
+	}
+	return nil
+}
+
+// ordered walks load-acquire and store-release (Linux 6.15).
+func (w *walk) ordered(in isa.Insn) fault.Fault {
+	if w.img.Target.Version < abi.V(6, 15) {
+		return fault.Unsupported{What: "load-acquire and store-release: the target is older than Linux 6.15"}
+	}
+	q := mem.Query{Base: in.Dst, Off: int(in.Off), Size: in.Bytes(), Atomic: true, Write: in.Imm == isa.StoreRelease}
+	if !q.Write {
+		q.Base = in.Src
+	} else {
+		v, f := w.read(in.Src)
+		if f != nil {
+			return f
+		}
+		c := *v
+		q.Value = &c
+	}
+	r, f := w.layout.Access(w.s, q)
+	if f != nil {
+		return f
+	}
+	if f := w.note(&r); f != nil {
+		return f
+	}
+	if !q.Write {
+		w.s.Set(in.Dst, r.Value)
+	}
+	return nil
+}
+
+// wide walks a 64-bit immediate load.
+func (w *walk) wide(in isa.Insn) fault.Fault {
+	next := w.insns[w.pc+1]
+	switch in.Src {
+	case isa.PseudoNone:
+		w.s.Set(in.Dst, state.Constant(isa.Imm64(in, next)))
+	case isa.PseudoMapIdx, isa.PseudoMapIdxValue:
+		if in.Imm < 0 || int(in.Imm) >= len(w.img.Maps) {
+			return fault.BadEncoding{Insn: in, Want: "the index of one of the program's maps"}
+		}
+		w.facts.Insns[w.pc].Map = int(in.Imm)
+		v := state.Pointer(state.MapPtr)
+		v.Map = in.Imm
+		if in.Src == isa.PseudoMapIdxValue {
+			m := w.img.Maps[in.Imm]
+			if m.Type != abi.MapArray || m.MaxEntries != 1 {
+				return fault.Unsupported{What: "address of a value of map " + m.Name + ", which is no array of one value"}
+			}
+			if uint32(next.Imm) >= m.ValueSize {
+				return fault.MapValueBounds{Reg: in.Dst, Map: m.Name, ValueSize: int64(m.ValueSize), Off: fault.Span{Lo: int64(uint32(next.Imm)), Hi: int64(uint32(next.Imm))}, Size: 1}
+			}
+			v.Kind, v.Off = state.MapValue, next.Imm
+		}
+		w.s.Set(in.Dst, v)
+	case isa.PseudoFunc:
+		return fault.Unsupported{What: "callbacks (address of a function)"}
+	case isa.PseudoBTFID:
+		return fault.Unsupported{What: "kernel variables (typed ksyms)"}
+	default:
+		return fault.Unsupported{What: "64-bit load with a map's file descriptor"}
+	}
+	return nil
+}
+
+var _ = facts.None

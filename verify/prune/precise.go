@@ -1,0 +1,245 @@
+package prune
+
+import (
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/verify/cfg"
+	"github.com/gtrace-dev/gtrace/verify/live"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file finds the numbers that a verdict rests on. Only their ranges have
+// to agree for two states to be the same; the others may be any number.
+
+// Step is an instruction that a path went through, with what tracing a value back needs.
+type Step struct {
+	Insn  int32
+	Frame uint8
+	Kind  StepKind
+	// Stack accessed, slots SlotLo to SlotHi of frame SlotFrame, when HasSlot.
+	HasSlot        bool
+	SlotFrame      uint8
+	SlotLo, SlotHi int8
+	// Linked are the registers that a jump narrowed together, nil mostly.
+	Linked []Place
+}
+
+// StepKind says how a step moves values, where the instruction alone does not.
+type StepKind uint8
+
+const (
+	Plain  StepKind = iota
+	Enter           // call of a subprogram, in the caller's frame
+	Return          // exit from a subprogram, in the callee's frame
+)
+
+// Place is a register or stack slot of a frame.
+type Place struct {
+	Frame uint8
+	Slot  bool
+	Index uint8
+}
+
+// mark is the precise registers and slots of one frame.
+type mark struct {
+	regs  live.Regs
+	slots live.Slots
+}
+
+type marks []mark
+
+func newMarks(n int) marks { return make(marks, n) }
+
+func (m marks) empty() bool {
+	for _, f := range m {
+		if f.regs != 0 || f.slots != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (m marks) has(p Place) bool {
+	if int(p.Frame) >= len(m) {
+		return false
+	}
+	if p.Slot {
+		return m[p.Frame].slots.Has(int(p.Index))
+	}
+	return m[p.Frame].regs.Has(isa.Reg(p.Index))
+}
+
+func (m marks) add(p Place) {
+	if p.Slot {
+		m[p.Frame].slots |= 1 << p.Index
+	} else {
+		m[p.Frame].regs |= 1 << p.Index
+	}
+}
+
+// maxFrames bounds the depth of calls that marks are made for.
+const maxFrames = 16
+
+// Exact records that the verdict rests on the value of places, as they are before the next step.
+func (p *Path) Exact(insns []isa.Insn, places ...Place) {
+	need := newMarks(maxFrames)
+	for _, q := range places {
+		need.add(q)
+	}
+	p.back(insns, need)
+}
+
+// inherit records that what mattered for c matters for the path that ends at it.
+func (p *Path) inherit(c *Checkpoint, s *state.State) {
+	if c.precise == nil || c.precise.empty() {
+		return
+	}
+	p.pending = newMarks(maxFrames)
+	copy(p.pending, c.precise)
+}
+
+// Settle traces back what a Done left to trace.
+func (p *Path) Settle(insns []isa.Insn) {
+	if p.pending != nil {
+		p.back(insns, p.pending)
+		p.pending = nil
+	}
+}
+
+// back traces need through the steps to the checkpoints before.
+func (p *Path) back(insns []isa.Insn, need marks) {
+	log := p.log
+	for c := p.last; ; c = c.parent {
+		for i := len(log) - 1; i >= 0 && !need.empty(); i-- {
+			undo(insns, &log[i], need)
+		}
+		if c == nil || need.empty() {
+			return
+		}
+		c.take(need)
+		log = c.log
+	}
+}
+
+// take marks in c what need names, and leaves in need what was not marked before.
+func (c *Checkpoint) take(need marks) {
+	for i := range need {
+		n := &need[i]
+		if i >= len(c.precise) {
+			*n = mark{}
+			continue
+		}
+		f := c.state.Frame(i)
+		for r := range isa.R10 {
+			if n.regs.Has(r) && f.Regs[r].Kind != state.Scalar {
+				n.regs &^= 1 << r
+			}
+		}
+		n.regs &^= 1 << isa.R10
+		n.regs &^= c.precise[i].regs
+		n.slots &^= c.precise[i].slots
+		c.precise[i].regs |= n.regs
+		c.precise[i].slots |= n.slots
+	}
+}
+
+// undo turns what is needed after a step into what is needed before it.
+func undo(insns []isa.Insn, s *Step, need marks) {
+	in := insns[s.Insn]
+	f := &need[s.Frame]
+	for _, l := range s.Linked {
+		if need.has(l) {
+			for _, q := range s.Linked {
+				need.add(q)
+			}
+			break
+		}
+	}
+	dst, src := live.Regs(1)<<in.Dst, live.Regs(1)<<in.Src
+	switch in.Class() {
+	case isa.ClassALU, isa.ClassALU64:
+		if f.regs&dst == 0 {
+			return
+		}
+		if in.Operation() == isa.Mov {
+			f.regs &^= dst
+		}
+		if in.UsesReg() && in.Operation() != isa.Neg && in.Operation() != isa.End {
+			f.regs |= src
+		}
+	case isa.ClassLD:
+		f.regs &^= dst
+	case isa.ClassLDX:
+		undoLoad(s, need, dst)
+	case isa.ClassST:
+		undoStore(in, s, need, 0)
+	case isa.ClassSTX:
+		if in.Mode() == isa.ModeATOMIC {
+			undoAtomic(in, s, need, dst, src)
+			return
+		}
+		undoStore(in, s, need, src)
+	default:
+		undoJump(in, s, need, dst, src)
+	}
+}
+
+func undoLoad(s *Step, need marks, into live.Regs) {
+	f := &need[s.Frame]
+	if f.regs&into == 0 {
+		return
+	}
+	f.regs &^= into
+	if s.HasSlot {
+		need[s.SlotFrame].slots |= s.slots()
+	}
+}
+
+func (s *Step) slots() live.Slots {
+	var m live.Slots
+	for i := s.SlotLo; i <= s.SlotHi; i++ {
+		m |= 1 << uint(i)
+	}
+	return m
+}
+
+func undoStore(in isa.Insn, s *Step, need marks, src live.Regs) {
+	if !s.HasSlot || need[s.SlotFrame].slots&s.slots() == 0 {
+		return
+	}
+	if in.Bytes() == 8 && s.SlotLo == s.SlotHi {
+		need[s.SlotFrame].slots &^= s.slots()
+	}
+	need[s.Frame].regs |= src
+}
+
+func undoAtomic(in isa.Insn, s *Step, need marks, dst, src live.Regs) {
+	switch {
+	case in.Imm == isa.LoadAcquire:
+		undoLoad(s, need, dst)
+	case in.Imm == isa.StoreRelease:
+		undoStore(in, s, need, src)
+	case in.Imm == isa.AtomicCmpXchg:
+		undoLoad(s, need, 1<<isa.R0)
+	case in.Imm&isa.AtomicFetch != 0:
+		undoLoad(s, need, src)
+	}
+}
+
+func undoJump(in isa.Insn, s *Step, need marks, dst, src live.Regs) {
+	f := &need[s.Frame]
+	const args = live.Regs(0b111110)
+	switch {
+	case s.Kind == Enter:
+		callee := &need[s.Frame+1]
+		f.regs |= callee.regs & args
+		*callee = mark{}
+	case s.Kind == Return:
+		caller := &need[s.Frame-1]
+		f.regs |= caller.regs & 1
+		caller.regs &^= 0b111111
+	case in.IsCall():
+		f.regs &^= 0b111111
+	case cfg.Conditional(in) && in.UsesReg() && f.regs&(dst|src) != 0:
+		f.regs |= dst | src
+	}
+}

@@ -1,0 +1,63 @@
+// Package state defines what is known at one point of one path through a
+// program: registers, stack slots, frames, ids and references.
+package state
+
+import "fmt"
+
+// Kind is the kind of a register's value. What varies within a kind (may be
+// NULL, trusted, read-only) is in fields of Reg of its own.
+type Kind uint8
+
+const (
+	Uninit Kind = iota
+	Scalar
+	Ctx        // the program's context
+	MapPtr     // a map itself
+	MapValue   // within a value of a map
+	Stack      // within a stack frame
+	Packet     // within packet data
+	PacketMeta // within packet metadata
+	PacketEnd  // the end of packet data
+	RingRecord // within a reserved record of a ring buffer
+	Mem        // within memory of known size
+	BTF        // within typed kernel memory
+	User       // within typed user memory, or what a program takes for it
+	Func       // a subprogram, for callbacks
+	numKinds
+)
+
+var kindNames = [numKinds]string{
+	Uninit: "uninitialised value", Scalar: "number", Ctx: "context pointer", MapPtr: "map pointer", MapValue: "map value pointer",
+	Stack: "stack pointer", Packet: "packet pointer", PacketMeta: "packet metadata pointer", PacketEnd: "packet end pointer",
+	RingRecord: "ring buffer record pointer", Mem: "memory pointer", BTF: "typed kernel pointer", User: "typed user pointer",
+	Func: "function pointer",
+}
+
+func (k Kind) String() string {
+	if k < numKinds {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("state.Kind(%d)", uint8(k))
+}
+
+// Kinds lists every kind.
+func Kinds() []Kind {
+	out := make([]Kind, numKinds)
+	for i := range out {
+		out[i] = Kind(i)
+	}
+	return out
+}
+
+// Pointer reports whether values of kind k are pointers.
+func (k Kind) Pointer() bool { return k > Scalar && k < numKinds }
+
+// Trust says what is guaranteed of a typed kernel pointer.
+type Trust uint8
+
+const (
+	Legacy    Trust = iota // valid or NULL or stale: loads are protected, old helpers take it
+	Trusted                // valid now
+	RCU                    // valid within the read-side section
+	Untrusted              // any number: loads are protected
+)

@@ -1,0 +1,254 @@
+package state
+
+import (
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/verify/scalar"
+)
+
+// NumRegs is the number of registers, r0 to r10.
+const NumRegs = 11
+
+// Frame is one activation of a function.
+type Frame struct {
+	Regs     [NumRegs]Reg
+	Slots    []Slot // Slots[0] is just below the frame pointer
+	CallSite int    // slot of the call that made it; -1 for the program itself
+	Sub      int    // index of the subprogram
+
+	shared bool // another State has it too: copy before a change
+}
+
+// Ref is a reference that was acquired and not released.
+type Ref struct {
+	ID   uint32
+	Insn int // that acquired it
+	Func string
+}
+
+// State is what is known at one point of one path. Clone is cheap; frames are
+// copied when they change.
+type State struct {
+	frames []*Frame
+	refs   []Ref
+	ids    *uint32
+}
+
+// New is the state at a program's entry: r1 the context, r10 the frame pointer.
+func New(ids *uint32, ctx Reg) *State {
+	f := &Frame{CallSite: -1}
+	f.Regs[isa.R1] = ctx
+	f.Regs[isa.R10] = Pointer(Stack)
+	return &State{frames: []*Frame{f}, ids: ids}
+}
+
+// Clone copies s.
+func (s *State) Clone() *State {
+	for _, f := range s.frames {
+		f.shared = true
+	}
+	c := &State{frames: append(make([]*Frame, 0, len(s.frames)), s.frames...), ids: s.ids}
+	if len(s.refs) > 0 {
+		c.refs = append([]Ref(nil), s.refs...)
+	}
+	return c
+}
+
+// NewID makes an id that no register has.
+func (s *State) NewID() uint32 { *s.ids++; return *s.ids }
+
+// Depth is the number of frames, at least 1.
+func (s *State) Depth() int { return len(s.frames) }
+
+// Frame is frame i for reading; 0 is the program's.
+func (s *State) Frame(i int) *Frame { return s.frames[i] }
+
+// Top is the current frame for reading.
+func (s *State) Top() *Frame { return s.frames[len(s.frames)-1] }
+
+// Edit is frame i for changing.
+func (s *State) Edit(i int) *Frame {
+	f := s.frames[i]
+	if f.shared {
+		c := *f
+		c.shared = false
+		c.Slots = append([]Slot(nil), f.Slots...)
+		s.frames[i] = &c
+		f = &c
+	}
+	return f
+}
+
+// Reg is register r of the current frame for reading.
+func (s *State) Reg(r isa.Reg) *Reg { return &s.Top().Regs[r] }
+
+// Set sets register r of the current frame.
+func (s *State) Set(r isa.Reg, v Reg) { s.Edit(len(s.frames) - 1).Regs[r] = v }
+
+// Push enters a subprogram: it gets r1 to r5 and a stack of its own; what the caller must not rely on is lost there.
+func (s *State) Push(callSite, sub int) {
+	f := &Frame{CallSite: callSite, Sub: sub}
+	caller := s.Edit(len(s.frames) - 1)
+	for r := isa.R1; r <= isa.R5; r++ {
+		f.Regs[r] = caller.Regs[r]
+	}
+	f.Regs[isa.R10] = Pointer(Stack)
+	f.Regs[isa.R10].Frame = uint8(len(s.frames))
+	for r := isa.R0; r <= isa.R5; r++ {
+		caller.Regs[r] = Reg{}
+	}
+	s.frames = append(s.frames, f)
+}
+
+// Pop returns to the caller with r0 and gives the slot of the call.
+func (s *State) Pop() (callSite int) {
+	f := s.Top()
+	s.frames = s.frames[:len(s.frames)-1]
+	s.Set(isa.R0, f.Regs[isa.R0])
+	return f.CallSite
+}
+
+// Clobber forgets r0 to r5, as a call of a helper does.
+func (s *State) Clobber() {
+	f := s.Edit(len(s.frames) - 1)
+	for r := isa.R0; r <= isa.R5; r++ {
+		f.Regs[r] = Reg{}
+	}
+}
+
+// Refs are the references that are still owned.
+func (s *State) Refs() []Ref { return s.refs }
+
+// Acquire adds a reference.
+func (s *State) Acquire(insn int, fn string) uint32 {
+	id := s.NewID()
+	s.refs = append(s.refs, Ref{id, insn, fn})
+	return id
+}
+
+// Owns reports whether reference id is still owned.
+func (s *State) Owns(id uint32) bool {
+	for _, r := range s.refs {
+		if r.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *State) dropRef(id uint32) {
+	for i, r := range s.refs {
+		if r.ID == id {
+			s.refs = append(append([]Ref(nil), s.refs[:i]...), s.refs[i+1:]...)
+			return
+		}
+	}
+}
+
+// Release gives reference id up: pointers that stand for it become unusable numbers.
+func (s *State) Release(id uint32) {
+	s.dropRef(id)
+	s.each(func(r *Reg) (Reg, bool) { return Number(scalar.Unknown), r.Ref == id })
+}
+
+// each offers every register and stored register to f, which says whether and to what it changes.
+func (s *State) each(f func(*Reg) (Reg, bool)) {
+	for i := range s.frames {
+		for r := range NumRegs {
+			if v, ok := f(&s.frames[i].Regs[r]); ok {
+				s.Edit(i).Regs[r] = v
+			}
+		}
+		for j := range s.frames[i].Slots {
+			p, _ := s.frames[i].Slots[j].Spilled()
+			if p == nil {
+				continue
+			}
+			if v, ok := f(p); ok {
+				s.Edit(i).Slots[j].Reg = &v
+			}
+		}
+	}
+}
+
+// DecideNull records that the nullable pointer with this id is, or is not, NULL.
+func (s *State) DecideNull(id, ref uint32, null bool) {
+	if null && ref != 0 {
+		s.dropRef(ref)
+	}
+	s.each(func(r *Reg) (Reg, bool) {
+		if !r.Nullable || r.ID != id {
+			return Reg{}, false
+		}
+		if null {
+			return Constant(0), true
+		}
+		v := *r
+		v.Nullable, v.ID = false, 0
+		return v, true
+	})
+}
+
+// Link gives register r an id, so that copies of it can be told to be equal. Constants need none.
+func (s *State) Link(r isa.Reg) {
+	v := s.Reg(r)
+	if v.Kind != Scalar || v.Val.IsConst() || (v.ID != 0 && !v.Linked) {
+		return
+	}
+	w := *v
+	w.ID, w.Linked, w.Off = s.NewID(), false, 0
+	s.Set(r, w)
+}
+
+// Propagate tells all copies of the scalar from what is now known of it.
+func (s *State) Propagate(from Reg) {
+	if from.ID == 0 {
+		return
+	}
+	s.each(func(r *Reg) (Reg, bool) {
+		if r.Kind != Scalar || r.ID != from.ID || (r.Val == from.Val && r.Off == from.Off) {
+			return Reg{}, false
+		}
+		v := *r
+		v.Val = from.Val
+		if d := int64(r.Off) - int64(from.Off); d != 0 {
+			v.Val = scalar.Apply(scalar.Op{Code: isa.Add}, from.Val, scalar.Const(uint64(d)))
+		}
+		return v, true
+	})
+}
+
+// SharedIDs calls f with the id of every scalar.
+func (s *State) SharedIDs(f func(id uint32)) {
+	s.each(func(r *Reg) (Reg, bool) {
+		if r.Kind == Scalar && r.ID != 0 {
+			f(r.ID)
+		}
+		return Reg{}, false
+	})
+}
+
+// Unlink takes the id from all scalars that have it.
+func (s *State) Unlink(id uint32) {
+	s.each(func(r *Reg) (Reg, bool) {
+		if r.Kind != Scalar || r.ID != id {
+			return Reg{}, false
+		}
+		return Number(r.Val), true
+	})
+}
+
+// Copies calls f for every register and stack slot whose scalar has the id.
+func (s *State) Copies(id uint32, f func(frame int, slot bool, index int)) {
+	for i, fr := range s.frames {
+		for r := range NumRegs {
+			if fr.Regs[r].Kind == Scalar && fr.Regs[r].ID == id {
+				f(i, false, r)
+			}
+		}
+		for j := range fr.Slots {
+			if p, _ := fr.Slots[j].Spilled(); p != nil && p.Kind == Scalar && p.ID == id {
+				f(i, true, j)
+			}
+		}
+	}
+}

@@ -1,0 +1,240 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gtrace-dev/gtrace/abi"
+	"github.com/gtrace-dev/gtrace/image"
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/verify/call"
+	"github.com/gtrace-dev/gtrace/verify/cfg"
+	"github.com/gtrace-dev/gtrace/verify/facts"
+	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/live"
+	"github.com/gtrace-dev/gtrace/verify/mem"
+	"github.com/gtrace-dev/gtrace/verify/prune"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file defines the walk: every path, one instruction at a time.
+
+type walk struct {
+	img    *image.Image
+	insns  []isa.Insn
+	opts   Options
+	row    *abi.Program
+	rules  call.Rules
+	layout mem.Layout
+	graph  *cfg.Graph
+	live   *live.Table
+	table  *prune.Table
+	facts  *facts.Table
+	used   []int // stack per function, bytes
+	// callMap is the map of each call seen, -1 for several.
+	callMap map[int]int
+
+	ids       uint32
+	processed int
+	pending   []branch
+
+	// The path being walked.
+	branch
+	step prune.Step
+}
+
+// branch is a path to be walked.
+type branch struct {
+	s    *state.State
+	path prune.Path
+	pc   int
+}
+
+// end is the next slot of a path that is finished.
+const end = -1
+
+// checkEvery is how many instructions go by between looks at the context.
+const checkEvery = 4096
+
+func (w *walk) run(ctx context.Context) (int, fault.Fault, error) {
+	w.s = state.New(&w.ids, state.Pointer(state.Ctx))
+	for {
+		next, f := w.one()
+		if f != nil {
+			return w.pc, f, nil
+		}
+		if w.processed%checkEvery == 0 {
+			if err := ctx.Err(); err != nil {
+				return 0, nil, fmt.Errorf("%s: verification stopped: %w", w.img.Program, err)
+			}
+		}
+		if next != end {
+			w.pc = next
+			continue
+		}
+		w.path.End()
+		if len(w.pending) == 0 {
+			return 0, nil, nil
+		}
+		n := len(w.pending) - 1
+		w.branch = w.pending[n]
+		w.pending[n] = branch{}
+		w.pending = w.pending[:n]
+	}
+}
+
+// one walks the instruction at pc and tells where to go on.
+func (w *walk) one() (next int, f fault.Fault) {
+	pc := w.pc
+	w.processed++
+	if w.processed > w.opts.MaxProcessed {
+		return 0, fault.TooComplex{What: "instructions", Limit: w.opts.MaxProcessed}
+	}
+	if w.graph.Head[pc] {
+		switch w.table.Visit(pc, w.s, &w.path) {
+		case prune.Done:
+			w.path.Settle(w.insns)
+			return end, nil
+		case prune.Cycles:
+			return 0, fault.InfiniteLoop{Head: pc}
+		}
+	}
+	if p, ok := w.img.Poison[pc]; ok {
+		return 0, fault.CorePoison{Relo: p.Relo, Reason: p.Reason}
+	}
+	w.facts.Insns[pc].Reached = true
+	w.step = prune.Step{Insn: int32(pc), Frame: uint8(w.s.Depth() - 1)}
+	in := w.insns[pc]
+	if f := w.writable(in); f != nil {
+		return 0, f
+	}
+	next, f = w.dispatch(in)
+	if f == nil && next != end {
+		w.path.Log(w.step)
+	}
+	return next, f
+}
+
+// dispatch executes one instruction on the state.
+func (w *walk) dispatch(in isa.Insn) (int, fault.Fault) {
+	next := cfg.Next(w.insns, w.pc)
+	switch in.Class() {
+	case isa.ClassALU, isa.ClassALU64:
+		return next, w.alu(in)
+	case isa.ClassLD:
+		if !in.IsWide() {
+			return 0, fault.Unsupported{What: "packet access by LD_ABS and LD_IND"}
+		}
+		return next, w.wide(in)
+	case isa.ClassLDX:
+		return next, w.load(in)
+	case isa.ClassST:
+		v := state.Constant(uint64(int64(in.Imm)))
+		return next, w.store(in, &v)
+	case isa.ClassSTX:
+		if in.Mode() == isa.ModeATOMIC {
+			return next, w.atomic(in)
+		}
+		v, f := w.read(in.Src)
+		if f != nil {
+			return 0, f
+		}
+		if v.Kind == state.Scalar {
+			w.s.Link(in.Src)
+		}
+		c := *w.s.Reg(in.Src)
+		return next, w.store(in, &c)
+	}
+	return w.jump(in)
+}
+
+// read is register r, which must have a value.
+func (w *walk) read(r isa.Reg) (*state.Reg, fault.Fault) {
+	v := w.s.Reg(r)
+	if v.Kind == state.Uninit {
+		return nil, fault.UninitRegister{Reg: r}
+	}
+	return v, nil
+}
+
+// writable rejects writes to the frame pointer.
+func (w *walk) writable(in isa.Insn) fault.Fault {
+	dst := in.Dst
+	switch in.Class() {
+	case isa.ClassALU, isa.ClassALU64, isa.ClassLDX:
+	case isa.ClassLD:
+		if !in.IsWide() {
+			return nil
+		}
+	case isa.ClassSTX:
+		switch {
+		case in.Mode() != isa.ModeATOMIC, in.Imm == isa.StoreRelease, in.Imm == isa.AtomicCmpXchg:
+			return nil
+		case in.Imm == isa.LoadAcquire:
+		case in.Imm&isa.AtomicFetch == 0:
+			return nil
+		default:
+			dst = in.Src
+		}
+	default:
+		return nil
+	}
+	if dst == isa.R10 {
+		return fault.FramePointerWrite{}
+	}
+	return nil
+}
+
+// exact records that the verdict rests on the numbers in registers of the current frame.
+func (w *walk) exact(regs ...isa.Reg) {
+	var buf [5]prune.Place
+	places := buf[:0]
+	for _, r := range regs {
+		if w.s.Reg(r).Kind == state.Scalar {
+			places = append(places, prune.Place{Frame: w.step.Frame, Index: uint8(r)})
+		}
+	}
+	if len(places) > 0 {
+		w.path.Exact(w.insns, places...)
+	}
+}
+
+// note adds what was learnt of the access at pc to the facts.
+func (w *walk) note(r *mem.Result) fault.Fault {
+	i := &w.facts.Insns[w.pc]
+	if r.Region == facts.Stack {
+		w.touch(r.Frame, r.Lo)
+		w.step.HasSlot = true
+		w.step.SlotFrame = uint8(r.Frame)
+		w.step.SlotLo, w.step.SlotHi = int8(state.SlotOf(r.Hi)), int8(state.SlotOf(r.Lo))
+	}
+	switch {
+	case i.Mem == facts.None:
+		i.Mem, i.Map = r.Region, r.Map
+	case i.Mem != r.Region:
+		if exclusive(i.Mem) || exclusive(r.Region) {
+			return fault.MixedAccess{Kind: regionNames[r.Region], Other: regionNames[i.Mem]}
+		}
+		i.Mem, i.Map = facts.Mem, -1
+	case i.Map != r.Map:
+		i.Map = -1
+	}
+	i.Faults = i.Faults || r.Faults
+	return nil
+}
+
+// exclusive: an instruction that accesses this region can't access another one.
+func exclusive(r facts.Region) bool {
+	return r == facts.Ctx || r == facts.KernelPtr || r == facts.UserPtr
+}
+
+var regionNames = map[facts.Region]string{
+	facts.Stack: "stack", facts.Ctx: "context", facts.MapValue: "map value", facts.RingRecord: "ring buffer record",
+	facts.KernelPtr: "typed kernel memory", facts.UserPtr: "typed user memory", facts.Mem: "memory",
+}
+
+// touch notes that the function of a frame uses its stack down to off.
+func (w *walk) touch(frame, off int) {
+	sub := w.s.Frame(frame).Sub
+	w.used[sub] = max(w.used[sub], -off)
+}
