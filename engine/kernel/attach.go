@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"syscall"
 	"unsafe"
 
 	"github.com/gtrace-dev/gtrace/abi"
@@ -24,19 +25,19 @@ var wants = map[place.Kind]abi.ProgType{
 // ways are how Site names them.
 var ways = map[place.Kind]string{
 	place.Begin: "test run", place.End: "test run", place.Interval: "test run",
-	place.Uprobe: "perf uprobe", place.Uretprobe: "perf uretprobe",
+	place.Uprobe: "uprobe_multi", place.Uretprobe: "uretprobe_multi",
 	place.Tracepoint: "perf tracepoint", place.RawTracepoint: "tp_btf",
 }
 
 // openEvent opens the perf event of a place; its program does not run before
 // setProgram. -1 without error for places that need none.
-func openEvent(p place.Place, pid int) (int, error) {
+func openEvent(p place.Place, pid int, multi bool) (int, error) {
 	var fd int
 	var err error
-	switch p.Kind {
-	case place.Uprobe, place.Uretprobe:
+	switch {
+	case p.Kind.User() && !multi:
 		fd, err = openUprobe(p, pid)
-	case place.Tracepoint:
+	case p.Kind == place.Tracepoint:
 		fd, err = openTracepoint(p)
 	default:
 		return -1, nil
@@ -71,18 +72,27 @@ func openUprobe(p place.Place, pid int) (int, error) {
 	}
 	fd, err := unix.PerfEventOpen(attr, pid, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
 	runtime.KeepAlive(path)
-	switch {
-	case err == nil:
-		return fd, nil
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return -1, fmt.Errorf("perf_event_open(2) is not permitted: it needs root or CAP_PERFMON (and CAP_SYS_PTRACE for other users' processes): %w", err)
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EIO):
-		return -1, fmt.Errorf("the kernel cannot put a uprobe on offset %#x of %s (no code there, or an instruction that it does not emulate): %w", p.Offset, p.Path, err)
-	case errors.Is(err, unix.ESRCH):
-		return -1, fmt.Errorf("process %d has ended", pid)
+	if err != nil {
+		return -1, uprobeError(p, pid, err)
 	}
-	return -1, fmt.Errorf("perf_event_open(2) for offset %#x of %s: %w", p.Offset, p.Path, err)
+	return fd, nil
 }
+
+// uprobeError says what a failure of attaching a uprobe means.
+func uprobeError(p place.Place, pid int, err error) error {
+	switch {
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return fmt.Errorf("the kernel does not permit the uprobe: it needs root or CAP_PERFMON (and CAP_SYS_PTRACE for other users' processes): %w", err)
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EIO), errors.Is(err, enotsupp):
+		return fmt.Errorf("the kernel cannot put a uprobe on offset %#x of %s (no code there, or an instruction that it does not emulate): %w", p.Offset, p.Path, err)
+	case errors.Is(err, unix.ESRCH):
+		return fmt.Errorf("process %d has ended", pid)
+	}
+	return fmt.Errorf("a uprobe on offset %#x of %s: %w", p.Offset, p.Path, err)
+}
+
+// enotsupp is the kernel's internal ENOTSUPP, which it lets out here.
+const enotsupp = syscall.Errno(524)
 
 func openTracepoint(p place.Place) (int, error) {
 	id, err := tracefs.ID(p.Category, p.Event)
@@ -108,4 +118,20 @@ func setProgram(event, prog int) error {
 		return fmt.Errorf("enabling the event: %w", err)
 	}
 	return nil
+}
+
+// openLink attaches prog to a place that takes a link, not a perf event; -1
+// without error for the others.
+func openLink(p place.Place, prog, pid int, multi bool) (int, error) {
+	switch {
+	case p.Kind == place.RawTracepoint:
+		return rawTracepointOpen(prog)
+	case p.Kind.User() && multi:
+		fd, err := uprobeMulti(prog, p.Path, p.Offset, p.Kind == place.Uretprobe, pid)
+		if err != nil {
+			return -1, uprobeError(p, pid, err)
+		}
+		return fd, nil
+	}
+	return -1, nil
 }

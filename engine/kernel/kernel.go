@@ -21,13 +21,17 @@ import (
 )
 
 // Options of the engine. The zero value is what gtrace uses.
-type Options struct{}
+type Options struct {
+	// PerfUprobes attaches uprobes by perf events, as on kernels before 6.10,
+	// also where there are uprobe_multi links, which fire and detach faster.
+	PerfUprobes bool
+}
 
 // Engine implements engine.Engine.
-type Engine struct{}
+type Engine struct{ opts Options }
 
 // New makes an engine. Nothing is asked of the kernel before Attach.
-func New(Options) *Engine { return &Engine{} }
+func New(opts Options) *Engine { return &Engine{opts} }
 
 // Name is "kernel".
 func (*Engine) Name() string { return "kernel" }
@@ -35,12 +39,12 @@ func (*Engine) Name() string { return "kernel" }
 // Attach implements engine.Engine. ctx bounds attaching only. A probe of the
 // kernel fires for every process, whatever the target is; the session ends
 // when the target does.
-func (*Engine) Attach(ctx context.Context, bound []engine.Bound, t engine.Target) (engine.Session, error) {
+func (e *Engine) Attach(ctx context.Context, bound []engine.Bound, t engine.Target) (engine.Session, error) {
 	bs := make([]bind, len(bound))
 	for i, b := range bound {
 		bs[i] = bind{b.Program.Image(), b.Place}
 	}
-	s, err := attach(ctx, bs, t)
+	s, err := attach(ctx, bs, t, e.opts)
 	if err != nil {
 		return nil, err // not s: an interface that holds a nil *session is not nil
 	}
@@ -51,6 +55,19 @@ func (*Engine) Attach(ctx context.Context, bound []engine.Bound, t engine.Target
 type bind struct {
 	img   *image.Image
 	place place.Place
+}
+
+// multiSince is the kernel from which a uprobe_multi link with a PID fires in
+// every thread of the process; before, in its first one only.
+var multiSince = abi.V(6, 10)
+
+// multiUprobes reports whether uprobes are attached by uprobe_multi links.
+func multiUprobes(o Options) (bool, error) {
+	if o.PerfUprobes {
+		return false, nil
+	}
+	t, err := image.Running()
+	return err == nil && t.Version >= multiSince, err
 }
 
 // pmuDir describes the kernel's uprobe event source.

@@ -23,7 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func permitted(t *testing.T) {
+func permitted(t testing.TB) {
 	t.Helper()
 	if err := Permitted(); err != nil {
 		t.Skip("skipped: ", err)
@@ -51,7 +51,7 @@ func images(t *testing.T, text string) map[string]*image.Image {
 }
 
 // child starts a command that waits for a session.
-func child(t *testing.T, argv ...string) *engine.Command {
+func child(t testing.TB, argv ...string) *engine.Command {
 	t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -66,10 +66,10 @@ func child(t *testing.T, argv ...string) *engine.Command {
 	return c
 }
 
-// session attaches, and closes at the test's end.
-func open(t *testing.T, bs []bind, target engine.Target) *session {
+// open attaches, and closes at the test's end.
+func open(t testing.TB, bs []bind, target engine.Target, opts Options) *session {
 	t.Helper()
-	s, err := attach(context.Background(), bs, target)
+	s, err := attach(context.Background(), bs, target, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func collect(t *testing.T, s engine.Session) [][]uint64 {
 }
 
 // total is the sum over CPUs of the u64 at key 0.
-func total(t *testing.T, s engine.Session, name string) uint64 {
+func total(t testing.TB, s engine.Session, name string) uint64 {
 	t.Helper()
 	m, err := s.Map(name)
 	if err != nil {
@@ -132,7 +132,7 @@ int main(int argc, char **argv) {
 `
 
 // binaryOf compiles the child and returns its path and the file offset of work.
-func binaryOf(t *testing.T) (string, uint64) {
+func binaryOf(t testing.TB) (string, uint64) {
 	t.Helper()
 	gcc, err := exec.LookPath("gcc")
 	if err != nil {
@@ -244,6 +244,11 @@ next:
 // the same binary; BEGIN comes first, END last; the session ends with the command.
 func TestUprobe(t *testing.T) {
 	permitted(t)
+	t.Run("best", func(t *testing.T) { testUprobe(t, Options{}) })
+	t.Run("perf", func(t *testing.T) { testUprobe(t, Options{PerfUprobes: true}) })
+}
+
+func testUprobe(t *testing.T, opts Options) {
 	bin, off := binaryOf(t)
 	imgs := images(t, uprobeAsm)
 	at := func(k place.Kind) place.Place { return place.Place{Kind: k, Path: bin, Symbol: "work", Offset: off} }
@@ -251,7 +256,7 @@ func TestUprobe(t *testing.T) {
 	s := open(t, []bind{
 		{imgs["begin"], place.Place{Kind: place.Begin}}, {imgs["entry"], at(place.Uprobe)},
 		{imgs["ret"], at(place.Uretprobe)}, {imgs["end"], place.Place{Kind: place.End}},
-	}, engine.Target{Command: cmd})
+	}, engine.Target{Command: cmd}, opts)
 	if err := other.Release(); err != nil {
 		t.Fatal(err)
 	}
@@ -277,8 +282,12 @@ func TestUprobe(t *testing.T) {
 	for _, site := range s.Stats() {
 		ways = append(ways, site.Way)
 	}
-	if want := []string{"test run", "perf uprobe", "perf uretprobe", "test run"}; !slices.Equal(ways, want) {
-		t.Errorf("ways %v, want %v", ways, want)
+	want2 := []string{"test run", "perf uprobe", "perf uretprobe", "test run"}
+	if s.multi {
+		want2 = []string{"test run", "uprobe_multi", "uretprobe_multi", "test run"}
+	}
+	if s.multi && opts.PerfUprobes || !slices.Equal(ways, want2) {
+		t.Errorf("ways %v, want %v", ways, want2)
 	}
 	testMap(t, s)
 }
@@ -336,14 +345,15 @@ func testMap(t *testing.T, s engine.Session) {
 func TestUprobePID(t *testing.T) {
 	permitted(t)
 	bin, off := binaryOf(t)
-	for _, all := range []bool{false, true} {
+	for i := range 4 {
+		all, opts := i&1 != 0, Options{PerfUprobes: i&2 != 0}
 		imgs := images(t, uprobeAsm)
 		cmd := child(t, bin, "4", "2")
 		target := engine.Target{PID: cmd.PID()}
 		if all {
 			target.PID = 0
 		}
-		s := open(t, []bind{{imgs["entry"], place.Place{Kind: place.Uprobe, Path: bin, Offset: off}}}, target)
+		s := open(t, []bind{{imgs["entry"], place.Place{Kind: place.Uprobe, Path: bin, Offset: off}}}, target, opts)
 		if err := cmd.Release(); err != nil {
 			t.Fatal(err)
 		}
@@ -390,7 +400,7 @@ func TestTracepoints(t *testing.T) {
 		"tp/sched/sched_process_exec": {Kind: place.Tracepoint, Category: "sched", Event: "sched_process_exec"},
 	} {
 		cmd := child(t, "/bin/sh", "-c", "exec /bin/true")
-		s := open(t, []bind{{images(t, ownPID(section, 9, cmd.PID()))["prog"], at}}, engine.Target{Command: cmd})
+		s := open(t, []bind{{images(t, ownPID(section, 9, cmd.PID()))["prog"], at}}, engine.Target{Command: cmd}, Options{})
 		if got := collect(t, s); len(got) != 1 || got[0][0] != 9 {
 			t.Errorf("%s: records %v, want one", at, got)
 		}
@@ -403,7 +413,7 @@ func TestInterval(t *testing.T) {
 	s := open(t, []bind{
 		{images(t, ownPID("raw_tp", 1, self))["prog"], place.Place{Kind: place.Interval, PeriodNS: 5e6}},
 		{images(t, ownPID("raw_tp", 2, self))["prog"], place.Place{Kind: place.End}},
-	}, engine.Target{})
+	}, engine.Target{}, Options{})
 	go func() {
 		time.Sleep(100 * time.Millisecond)
 		s.Stop()
@@ -421,7 +431,7 @@ func TestRejected(t *testing.T) {
 	i32 := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
 	img.Subprogs[0].BTF = &btf.Func{Name: "prog", Linkage: btf.GlobalFunc, Type: &btf.FuncProto{Return: i32, Params: []btf.FuncParam{{Name: "ctx", Type: &btf.Pointer{Target: &btf.Void{}}}}}}
 	img.Lines = []object.Line{{Insn: 0, File: "x.gt", Line: 3, Col: 1, Text: "BEGIN { the script's own words }"}}
-	_, err := attach(context.Background(), []bind{{img, place.Place{Kind: place.Begin}}}, engine.Target{})
+	_, err := attach(context.Background(), []bind{{img, place.Place{Kind: place.Begin}}}, engine.Target{}, Options{})
 	var r *RejectedError
 	if !errors.As(err, &r) || !errors.Is(err, unix.EACCES) {
 		t.Fatalf("error %v, want a RejectedError", err)
@@ -461,17 +471,19 @@ func TestAttachErrors(t *testing.T) {
 		{"no code", bind{imgs["entry"], place.Place{Kind: place.Uprobe, Path: bin, Offset: 1 << 40}}, engine.Target{}, "cannot put a uprobe on offset 0x10000000000"},
 		{"no tracepoint", bind{images(t, ownPID("tp/x/y", 1, 1))["prog"], place.Place{Kind: place.Tracepoint, Category: "sched", Event: "nope"}}, engine.Target{}, "tracepoint sched:nope: the kernel has none"},
 	} {
-		s, err := attach(context.Background(), []bind{c.b}, c.t)
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
-		}
-		if err == nil {
-			s.Close()
+		for _, perf := range []bool{false, true} {
+			s, err := attach(context.Background(), []bind{c.b}, c.t, Options{PerfUprobes: perf})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s (perf %v): error %v, want %q", c.name, perf, err, c.want)
+			}
+			if err == nil {
+				s.Close()
+			}
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := attach(ctx, []bind{{imgs["entry"], uprobe}}, engine.Target{}); !errors.Is(err, context.Canceled) {
+	if _, err := attach(ctx, []bind{{imgs["entry"], uprobe}}, engine.Target{}, Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
@@ -500,7 +512,7 @@ func TestDescriptors(t *testing.T) {
 	cmd := child(t, bin, "1", "1")
 	before := 0
 	for i := range 4 {
-		s := open(t, []bind{{imgs["begin"], place.Place{Kind: place.Begin}}, {imgs["entry"], place.Place{Kind: place.Uprobe, Path: bin, Offset: off}}}, engine.Target{PID: cmd.PID()})
+		s := open(t, []bind{{imgs["begin"], place.Place{Kind: place.Begin}}, {imgs["entry"], place.Place{Kind: place.Uprobe, Path: bin, Offset: off}}}, engine.Target{PID: cmd.PID()}, Options{PerfUprobes: i&1 != 0})
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}

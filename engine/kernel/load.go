@@ -119,12 +119,12 @@ func patched(img *image.Image, maps map[string]*ebpf.Map) ([]isa.Insn, error) {
 
 // load gives img to the kernel. Line information makes the kernel's log show
 // the script; a kernel that does not like it gets the program without.
-func load(img *image.Image, maps map[string]*ebpf.Map) (int, error) {
+func load(img *image.Image, maps map[string]*ebpf.Map, expected abi.AttachType) (int, error) {
 	insns, err := patched(img, maps)
 	if err != nil {
 		return -1, err
 	}
-	a := &loadAttr{progType: uint32(img.Attach.Type), expected: uint32(img.Attach.Expected)}
+	a := &loadAttr{progType: uint32(img.Attach.Type), expected: uint32(expected)}
 	copy(a.name[:], objectName(img.Program))
 	if img.Attach.Sleepable {
 		a.flags = unix.BPF_F_SLEEPABLE

@@ -31,7 +31,8 @@ type session struct {
 	stopping  chan struct{} // closed when Stop begins
 	stopped   chan struct{} // closed when END has run
 	intervals sync.WaitGroup
-	wake      int // eventfd that ends the wait for the target
+	multi     bool // uprobes are uprobe_multi links
+	wake      int  // eventfd that ends the wait for the target
 	watch     sync.WaitGroup
 
 	mu     sync.Mutex
@@ -43,7 +44,7 @@ type session struct {
 // attach loads and attaches bound: BEGIN runs when all is loaded and every
 // event is open, so that little can fail behind it, and before the other
 // programs are connected.
-func attach(ctx context.Context, bound []bind, t engine.Target) (_ *session, err error) {
+func attach(ctx context.Context, bound []bind, t engine.Target, opts Options) (_ *session, err error) {
 	s := &session{bound: bound, maps: map[string]*ebpf.Map{}, views: map[string]*kernelMap{},
 		stopping: make(chan struct{}), stopped: make(chan struct{}), wake: -1}
 	defer func() {
@@ -51,6 +52,9 @@ func attach(ctx context.Context, bound []bind, t engine.Target) (_ *session, err
 			s.release()
 		}
 	}()
+	if s.multi, err = multiUprobes(opts); err != nil {
+		return nil, err
+	}
 	pid := t.PID
 	if t.Command != nil {
 		pid = t.Command.PID()
@@ -122,7 +126,11 @@ func (s *session) loadAll(ctx context.Context) error {
 		if err := s.createMaps(b); err != nil {
 			return err
 		}
-		fd, err := load(b.img, s.maps)
+		expected := b.img.Attach.Expected
+		if b.place.Kind.User() && s.multi {
+			expected = attachUprobeMulti
+		}
+		fd, err := load(b.img, s.maps, expected)
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.place, err)
 		}
@@ -163,7 +171,7 @@ func (s *session) createMaps(b bind) error {
 func (s *session) connect(ctx context.Context, pid int) error {
 	events := make([]int, len(s.bound))
 	for i, b := range s.bound {
-		fd, err := openEvent(b.place, pid)
+		fd, err := openEvent(b.place, pid, s.multi)
 		if err != nil {
 			return err
 		}
@@ -178,13 +186,14 @@ func (s *session) connect(ctx context.Context, pid int) error {
 		return err
 	}
 	for i, b := range s.bound {
-		if b.place.Kind == place.RawTracepoint {
-			fd, err := rawTracepointOpen(s.progs[i])
-			if err != nil {
-				return fmt.Errorf("%s: attaching the program: %w", b.place, err)
-			}
+		fd, err := openLink(b.place, s.progs[i], pid, s.multi)
+		if err != nil {
+			return fmt.Errorf("%s: attaching the program: %w", b.place, err)
+		}
+		if fd >= 0 {
 			s.probes = append(s.probes, fd)
-		} else if events[i] >= 0 {
+		}
+		if events[i] >= 0 {
 			if err := setProgram(events[i], s.progs[i]); err != nil {
 				return fmt.Errorf("%s: %w", b.place, err)
 			}
@@ -281,13 +290,28 @@ func (s *session) Stop() {
 	<-s.stopped
 }
 
-// detach closes every probe. The kernel waits in it for programs that run.
+// detachers bounds the threads that wait in the kernel at once.
+const detachers = 32
+
+// detach closes every probe. Closing a uprobe waits until no program can run
+// there any more, 0.1 s on Linux 6.18: many are closed at once, and the wait is shared.
 func (s *session) detach() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, fd := range s.probes {
-		unix.Close(fd)
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(detachers, len(s.probes)) {
+		wg.Go(func() {
+			for fd := range next {
+				unix.Close(fd)
+			}
+		})
 	}
+	for _, fd := range s.probes {
+		next <- fd
+	}
+	close(next)
+	wg.Wait()
 	s.probes = nil
 }
 
@@ -338,7 +362,11 @@ func (s *session) Map(name string) (engine.Map, error) {
 func (s *session) Stats() []engine.Site {
 	sites := make([]engine.Site, len(s.bound))
 	for i, b := range s.bound {
-		sites[i] = engine.Site{Probe: b.place.String(), Way: ways[b.place.Kind]}
+		way := ways[b.place.Kind]
+		if b.place.Kind.User() && !s.multi {
+			way = "perf " + b.place.Kind.String()
+		}
+		sites[i] = engine.Site{Probe: b.place.String(), Way: way}
 	}
 	return sites
 }

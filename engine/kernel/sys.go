@@ -43,6 +43,38 @@ type rawTpAttr struct {
 	prog, pad uint32
 }
 
+// multiAttr is union bpf_attr for BPF_LINK_CREATE of a uprobe_multi link.
+type multiAttr struct {
+	prog, target       uint32
+	attachType, flags  uint32
+	path, offsets      unsafe.Pointer
+	refCounts, cookies unsafe.Pointer
+	count, multiFlags  uint32
+	pid, pad           uint32
+}
+
+// Values of include/uapi/linux/bpf.h that x/sys/unix does not have.
+const (
+	attachUprobeMulti = 48 // BPF_TRACE_UPROBE_MULTI
+	uprobeMultiReturn = 1  // BPF_F_UPROBE_MULTI_RETURN
+)
+
+// uprobeMulti attaches prog to an offset of a file, in one process or, with pid 0, in all.
+func uprobeMulti(prog int, path string, offset uint64, ret bool, pid int) (int, error) {
+	name, err := unix.ByteSliceFromString(path)
+	if err != nil {
+		return -1, err
+	}
+	a := multiAttr{
+		prog: uint32(prog), attachType: attachUprobeMulti, path: ptr(name),
+		offsets: unsafe.Pointer(&offset), count: 1, pid: uint32(pid),
+	}
+	if ret {
+		a.multiFlags = uprobeMultiReturn
+	}
+	return bpf(unix.BPF_LINK_CREATE, unsafe.Pointer(&a), unsafe.Sizeof(a))
+}
+
 // testAttr is union bpf_attr for BPF_PROG_TEST_RUN.
 type testAttr struct {
 	prog, retval      uint32
