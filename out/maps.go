@@ -24,7 +24,7 @@ type row struct {
 
 // rows reads and sorts map m. Scalar maps have at most one row.
 func (b *base) rows(m *event.Map) ([]row, error) {
-	s, err := b.session(m.Name)
+	s, err := b.session(m)
 	if err != nil {
 		return nil, err
 	}

@@ -206,7 +206,7 @@ func (b *base) act(r *record) (Effect, error) {
 		}
 		return e, nil
 	case event.ClearMap, event.ZeroMap:
-		m, err := b.session(r.action.Map)
+		m, err := b.session(b.maps[r.action.Map])
 		if err != nil {
 			return Effect{}, err
 		}
@@ -218,15 +218,15 @@ func (b *base) act(r *record) (Effect, error) {
 }
 
 // session finds a map of the session.
-func (b *base) session(name string) (Map, error) {
+func (b *base) session(m *event.Map) (Map, error) {
 	if b.opt.Maps == nil {
-		return nil, fmt.Errorf("map @%s: no maps to look into", name)
+		return nil, fmt.Errorf("map @%s: no maps to look into", m.Name)
 	}
-	m, err := b.opt.Maps.Map(name)
+	found, err := b.opt.Maps.Map(m.BPFName())
 	if err != nil {
-		return nil, fmt.Errorf("map @%s: %w", name, err)
+		return nil, fmt.Errorf("map @%s: %w", m.Name, err)
 	}
-	return m, nil
+	return found, nil
 }
 
 // flush writes what was rendered and forgets it, also when writing failed.

@@ -34,6 +34,8 @@ type Case struct {
 
 	// Labels are the slots of the labels of each function, by the function's name.
 	Labels map[string]map[string]int
+	// Lines are the lines of the section prog that each function's slots came from.
+	Lines map[string][]int
 }
 
 // Verdict is what gtrace must say of a program.
@@ -85,7 +87,7 @@ func ParseCase(data []byte) (*Case, error) {
 		switch f.Name {
 		case "prog":
 			c.Prog = text
-			c.Labels, err = labels(text)
+			c.Labels, c.Lines, err = labels(text)
 		case "verdict":
 			verdict = true
 			c.Verdict, err = parseVerdict(text)
@@ -248,9 +250,9 @@ func parseEntry(fs []string) (Entry, error) {
 	return e, errors.New("expected KEY = VALUE or KEY absent")
 }
 
-// labels finds the slot of each label, by function.
-func labels(prog string) (map[string]map[string]int, error) {
-	all := map[string]map[string]int{}
+// labels finds the slot of each label, and the line of each slot, by function.
+func labels(prog string) (map[string]map[string]int, map[string][]int, error) {
+	all, lines := map[string]map[string]int{}, map[string][]int{}
 	name, asm := "", (*isa.Assembler)(nil)
 	finish := func() error {
 		if asm == nil {
@@ -260,7 +262,7 @@ func labels(prog string) (map[string]map[string]int, error) {
 		if err != nil {
 			return err
 		}
-		all[name] = text.Labels
+		all[name], lines[name] = text.Labels, text.Lines
 		return nil
 	}
 	for n, line := range strings.Split(prog, "\n") {
@@ -268,7 +270,7 @@ func labels(prog string) (map[string]map[string]int, error) {
 		if strings.HasPrefix(word, ".") && !strings.HasPrefix(word, ".insn") {
 			if fs := strings.Fields(word); fs[0] == ".func" && len(fs) > 1 {
 				if err := finish(); err != nil {
-					return nil, err
+					return nil, nil, err
 				}
 				name, asm = fs[1], &isa.Assembler{}
 			}
@@ -276,9 +278,9 @@ func labels(prog string) (map[string]map[string]int, error) {
 		}
 		if asm != nil {
 			if err := asm.Line(n+1, line); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
-	return all, finish()
+	return all, lines, finish()
 }

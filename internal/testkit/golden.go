@@ -16,6 +16,7 @@ import (
 	"github.com/gtrace-dev/gtrace/image"
 	"github.com/gtrace-dev/gtrace/object"
 	"github.com/gtrace-dev/gtrace/verify"
+	"github.com/gtrace-dev/gtrace/verify/explain"
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
@@ -59,6 +60,7 @@ func golden(t *testing.T, file string) {
 	if len(o.Programs) == 0 {
 		t.Fatal("the section prog has no entry program: give a .section that names a program type")
 	}
+	addLines(o, c)
 	target, err := image.Running()
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +73,7 @@ func golden(t *testing.T, file string) {
 	if got := verdictOf(c, img, err); got.String() != wanted(c, got) {
 		t.Errorf("verdict %s, want %s (%v)", got, c.Verdict, err)
 	}
-	explain(t, file, c, err)
+	checkExplain(t, file, c, img, err)
 	if v != nil && c.Runs != nil {
 		t.Run("interpreter", func(t *testing.T) {
 			m, err := newInterpreter(v)
@@ -154,8 +156,21 @@ func labelAt(c *Case, img *image.Image, insn int) string {
 	return found
 }
 
-// explain compares or rewrites the explain section.
-func explain(t *testing.T, file string, c *Case, err error) {
+// addLines gives the program its own text as line information, so that messages show it.
+func addLines(o *object.Object, c *Case) {
+	text := strings.Split(c.Prog, "\n")
+	for _, fs := range [][]*object.Func{o.Programs, o.Subprogs} {
+		for _, f := range fs {
+			f.Lines = nil
+			for slot, n := range c.Lines[f.Name] {
+				f.Lines = append(f.Lines, object.Line{Insn: slot, File: "prog", Line: n, Text: strings.TrimSpace(text[n-1])})
+			}
+		}
+	}
+}
+
+// checkExplain compares or rewrites the explain section.
+func checkExplain(t *testing.T, file string, c *Case, img *image.Image, err error) {
 	t.Helper()
 	if c.Explain == "" {
 		return
@@ -165,11 +180,7 @@ func explain(t *testing.T, file string, c *Case, err error) {
 		t.Error("an explain section, but no rejection")
 		return
 	}
-	got, err := renderRejection(rej)
-	if err != nil {
-		t.Errorf("section explain: %v", err)
-		return
-	}
+	got := explain.Explain(rej.Fault, rej.Insn, img.Lines) + "\n"
 	if got == c.Explain {
 		return
 	}

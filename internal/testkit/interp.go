@@ -124,7 +124,3 @@ func (self) Printk(string) {}
 var start = time.Now()
 
 var _ helper.Host = self{}
-
-func renderRejection(r *verify.Rejection) (string, error) {
-	return "", errors.New("unsupported: rejections are not explained yet")
-}

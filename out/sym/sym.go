@@ -9,6 +9,9 @@ import (
 	"sync"
 )
 
+// New returns an empty Table over /proc.
+func New() *Table { return &Table{} }
+
 // Table names addresses; it satisfies out.Symbols. The zero value is ready to
 // use, from any goroutine.
 type Table struct {
