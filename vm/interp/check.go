@@ -11,10 +11,24 @@ import (
 
 // object is memory that a program may use.
 type object struct {
-	name     string
-	start    uint64
-	size     uint64
-	readOnly bool
+	kind  string
+	n     int // which stack frame
+	start uint64
+	size  uint64
+}
+
+const (
+	theContext   = "the context"
+	stackFrame   = "stack frame"
+	ringRecord   = "a ring-buffer record"
+	callbacksKey = "a key given to a callback"
+)
+
+func (o object) String() string {
+	if o.kind == stackFrame {
+		return fmt.Sprintf("%s %d", o.kind, o.n)
+	}
+	return o.kind
 }
 
 func (m *Machine) step(pc int, slot uint64) error {
@@ -41,72 +55,76 @@ func (m *Machine) checkMem(pc int, addr, imm uint64) error {
 
 // access returns why the program may not access n bytes at addr, or "".
 func (m *Machine) access(addr, n uint64, write bool) string {
-	verb := "reads"
-	if write {
-		verb = "writes"
-	}
-	var nearest object
-	distance := ^uint64(0)
-	try := func(o object) (string, bool) {
-		switch {
-		case addr >= o.start && addr-o.start <= o.size && n <= o.size-(addr-o.start):
-			if write && o.readOnly {
-				return fmt.Sprintf("%s %d bytes at %#x, offset %d of %s, which is read-only", verb, n, addr, addr-o.start, o.name), true
-			}
-			return "", true
-		case addr < o.start:
-			if o.start-addr < distance {
-				nearest, distance = o, o.start-addr
-			}
-		default:
-			if d := addr - o.start; d < distance {
-				nearest, distance = o, d
-			}
+	for o := range m.objects {
+		if addr < o.start || addr-o.start > o.size || n > o.size-(addr-o.start) {
+			continue
 		}
-		return "", false
-	}
-	for _, o := range m.objects() {
-		if why, ok := try(o); ok {
-			if why == "" && write && o.start == m.ctx && (m.code.write == nil || !m.code.write(int(addr-m.ctx), int(n))) {
-				return fmt.Sprintf("%s %d bytes at offset %d of the context, which is read-only there", verb, n, addr-m.ctx)
-			}
-			return why
+		off := addr - o.start
+		if write && (o.kind == callbacksKey || o.kind == theContext && (m.code.write == nil || !m.code.write(int(off), int(n)))) {
+			return fmt.Sprintf("writes %d bytes at offset %d of %s, which is read-only there", n, off, o)
 		}
+		return ""
 	}
 	for _, p := range m.env.Maps {
 		if _, ok := p.ValueAt(uintptr(addr), int(n)); !ok {
 			continue
 		}
 		if write && !p.Writable() {
-			return fmt.Sprintf("%s %d bytes at %#x in a value of map %q, which is read-only", verb, n, addr, p.Name())
+			return fmt.Sprintf("writes %d bytes at %#x in a value of map %q, which is read-only", n, addr, p.Name())
 		}
 		return ""
 	}
-	where := "nothing near"
-	if distance < 4096 {
-		where = fmt.Sprintf("offset %d of %s, which has %d bytes", int64(addr-nearest.start), nearest.name, nearest.size)
+	verb := "reads"
+	if write {
+		verb = "writes"
+	}
+	return fmt.Sprintf("%s %d bytes at %#x, outside of every live object: %s", verb, n, addr, m.near(addr))
+}
+
+// near says what is near an address that is in no object.
+func (m *Machine) near(addr uint64) string {
+	var nearest object
+	distance := uint64(frameSize)
+	for o := range m.objects {
+		d := o.start - addr
+		if addr >= o.start {
+			d = addr - min(addr, o.start+o.size)
+		}
+		if d < distance {
+			nearest, distance = o, d
+		}
+	}
+	if nearest.kind != "" {
+		return fmt.Sprintf("offset %d of %s, which has %d bytes", int64(addr-nearest.start), nearest, nearest.size)
 	}
 	for _, p := range m.env.Maps {
 		if start := uint64(uintptr(p.Base())); addr >= start && addr < start+p.Size() {
-			where = fmt.Sprintf("offset %d in the memory of map %q (%s), but not inside a value of %d bytes", addr-start, p.Name(), p.Type(), p.ValueSize())
+			return fmt.Sprintf("offset %d in the memory of map %q (%s), but not inside a value of %d bytes", addr-start, p.Name(), p.Type(), p.ValueSize())
 		}
 	}
-	return fmt.Sprintf("%s %d bytes at %#x, outside of every live object: %s", verb, n, addr, where)
+	return "nothing near"
 }
 
-// objects are the live objects but map values.
-func (m *Machine) objects() []object {
-	list := []object{{name: "the context", start: m.ctx, size: uint64(m.ctxLen)}}
-	for d := 0; d <= m.depth; d++ {
-		list = append(list, object{name: fmt.Sprintf("stack frame %d", d), start: m.stack + uint64(d)*frameStep, size: frameSize})
+// objects yields the live objects but map values, innermost first.
+func (m *Machine) objects(yield func(object) bool) {
+	for d := m.depth; d >= 0; d-- {
+		if !yield(object{stackFrame, d, m.stack + uint64(d)*frameStep, frameSize}) {
+			return
+		}
+	}
+	if !yield(object{theContext, 0, m.ctx, uint64(m.ctxLen)}) {
+		return
 	}
 	for _, r := range m.env.Records {
-		list = append(list, object{name: "a ring-buffer record", start: r.Addr, size: r.Size})
+		if !yield(object{ringRecord, 0, r.Addr, r.Size}) {
+			return
+		}
 	}
 	for _, r := range m.env.Keys {
-		list = append(list, object{name: "a key given to a callback", start: r.Addr, size: r.Size, readOnly: true})
+		if !yield(object{callbacksKey, 0, r.Addr, r.Size}) {
+			return
+		}
 	}
-	return list
 }
 
 // checkCall checks the arguments of a helper call against its prototype.

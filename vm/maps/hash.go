@@ -21,18 +21,17 @@ const (
 // halves are folded by xor.
 func (m *Map) hash(key unsafe.Pointer) uint32 {
 	h := uint64(m.seed)
-	n := uintptr(m.keySize)
-	for ; n >= 8; n -= 8 {
-		h = (bits.RotateLeft64(h, hashTurn) ^ *(*uint64)(key)) * hashMul
-		key = unsafe.Add(key, 8)
+	n, at := uintptr(m.keySize), uintptr(0)
+	for ; n-at >= 8; at += 8 {
+		h = (bits.RotateLeft64(h, hashTurn) ^ *(*uint64)(unsafe.Add(key, at))) * hashMul
 	}
-	if n > 0 {
+	if n > at {
 		var w uint64
-		if n == 4 {
-			w = uint64(*(*uint32)(key))
+		if n-at == 4 {
+			w = uint64(*(*uint32)(unsafe.Add(key, at)))
 		} else {
 			var b [8]byte
-			copy(b[:], unsafe.Slice((*byte)(key), n))
+			copy(b[:], unsafe.Slice((*byte)(unsafe.Add(key, at)), n-at))
 			w = binary.NativeEndian.Uint64(b[:])
 		}
 		h = (bits.RotateLeft64(h, hashTurn) ^ w) * hashMul
