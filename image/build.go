@@ -84,8 +84,8 @@ type linker struct {
 	t       *Target
 	img     *Image
 	starts  map[*object.Func]int
-	pending []*object.Func // to be laid out, in the order of first reference
-	maps    map[string]int // index in img.Maps by name
+	pending []*object.Func  // to be laid out, in the order of first reference
+	maps    map[string]int  // index in img.Maps by name
 	lacking map[int64]error // by offset in .kconfig: values that the target lacks
 }
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/google/go-cmp/cmp"
 	"github.com/gtrace-dev/gtrace/abi"
@@ -247,7 +246,7 @@ SEC("tp_btf/sched_process_exec") int size(unsigned long long *ctx) {
 char _license[] SEC("license") = "GPL";
 `
 
-// compiled builds source with clang and takes it over from cilium/ebpf's reader.
+// compiled builds source with clang.
 func compiled(t *testing.T, source string) *object.Object {
 	t.Helper()
 	clang, err := exec.LookPath("clang-19")
@@ -262,60 +261,16 @@ func compiled(t *testing.T, source string) *object.Object {
 	if out, err := exec.Command(clang, "-g", "-O2", "-mcpu=v3", "-target", "bpf", "-c", src, "-o", obj).CombinedOutput(); err != nil {
 		t.Fatalf("clang: %v\n%s", err, out)
 	}
-	spec, err := ebpf.LoadCollectionSpec(obj)
+	f, err := os.Open(obj)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &object.Object{Name: "t.o", ByteOrder: binary.LittleEndian, License: "GPL"}
-	for name, p := range spec.Programs {
-		f := &object.Func{Name: name, Section: p.SectionName}
-		var buf bytes.Buffer
-		if err := p.Instructions.Marshal(&buf, binary.LittleEndian); err != nil {
-			t.Fatal(err)
-		}
-		for i := 0; i < buf.Len(); i += 8 {
-			f.Insns = append(f.Insns, isa.Decode(buf.Bytes()[i:], binary.LittleEndian))
-		}
-		it := p.Instructions.Iterate()
-		for it.Next() {
-			if c := btf.CORERelocationMetadata(it.Ins); c != nil {
-				f.CORE = append(f.CORE, coreOf(t, int(it.Offset), c))
-			}
-		}
-		o.Programs = append(o.Programs, f)
+	defer f.Close()
+	o, err := object.Read("t.o", f)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return o
-}
-
-// coreOf reads what a parsed relocation says of itself: its printed form is the only way to it.
-func coreOf(t *testing.T, at int, c *btf.CORERelocation) object.CORERelo {
-	t.Helper()
-	r := object.CORERelo{Insn: at, Parsed: c}
-	s := c.String()
-	kinds := map[string]uint32{"byte_off": 0, "field_exists": 2}
-	for k, n := range kinds {
-		if strings.Contains(s, k) {
-			r.Kind = n
-		}
-	}
-	i := strings.LastIndexByte(s, '[')
-	j := strings.LastIndexByte(s, ']')
-	if i < 0 || j < i {
-		t.Fatalf("relocation %q", s)
-	}
-	r.Access = s[i+1 : j]
-	for _, st := range []*btf.Struct{
-		{Name: "task_struct", Members: []btf.Member{{Name: "tgid", Type: &btf.Int{Size: 4}}, {Name: "pid", Type: &btf.Int{Size: 4}}, {Name: "no_such_field", Type: &btf.Int{Size: 4}}}},
-		{Name: "pid___small", Members: []btf.Member{{Name: "level", Type: &btf.Int{Size: 2}}}},
-	} {
-		if strings.Contains(s, `"`+st.Name+`"`) {
-			r.Type = st
-		}
-	}
-	if r.Type == nil {
-		t.Fatalf("relocation %q: unknown type", s)
-	}
-	return r
 }
 
 func offsetOf(t *testing.T, spec *btf.Spec, name, field string) int16 {
@@ -371,5 +326,38 @@ func TestCORE(t *testing.T) {
 	}
 	if img := build("exists"); len(img.Poison) != 0 {
 		t.Errorf("exists: poison %+v", img.Poison)
+	}
+}
+
+// Relocations without their parsed form, as the script compiler makes them,
+// are left alone for the target that the offsets are of, and are applied
+// through ELF for every other.
+func TestCOREUnparsed(t *testing.T) {
+	target := running(t)
+	spec, _ := target.BTF()
+	want, err := Build(compiled(t, coreSource), "offsets", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := compiled(t, coreSource)
+	plain := find(o.Programs, "offsets").Insns
+	for _, f := range o.Programs {
+		for i := range f.CORE {
+			f.CORE[i].Parsed = nil
+		}
+	}
+	got, err := Build(o, "offsets", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want.Insns, got.Insns); d != "" {
+		t.Errorf("for another target (-want +got):\n%s", d)
+	}
+	o.TargetBTF = spec
+	if got, err = Build(o, "offsets", target); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(plain, got.Insns); d != "" {
+		t.Errorf("for the very target (-want +got):\n%s", d)
 	}
 }

@@ -166,6 +166,9 @@ func rejected(img *image.Image, a *loadAttr, insns []isa.Insn, first error) (int
 		}
 		return -1, fmt.Errorf("program %s (%s) cannot be loaded: %w", img.Program, img.Attach.Type, first)
 	}
+	if errors.Is(first, unix.ENOENT) { // a symbol that BTF knows and the running kernel does not give the address of
+		return -1, fmt.Errorf("program %s: the kernel does not have what it refers to: %s", img.Program, strings.TrimSpace(log))
+	}
 	return -1, &RejectedError{Program: img.Program, Log: log, Err: first}
 }
 
