@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file runs a case's program in this process, every access checked.
+// This file runs a case's program in this process, every access checked,
+// and every instruction that runs held against what the verifier has seen.
 
 // interpreter is a machine of the vm's.
 type interpreter struct {
@@ -35,7 +36,13 @@ func newInterpreter(v *verify.Verified) (machine, error) {
 			return nil, err
 		}
 	}
-	if in.prog, err = vm.Load(v, in.maps, vm.Options{Check: true}); err != nil {
+	step := func(insn int, _ []uint64) error {
+		if rows := v.Facts().Insns; insn >= len(rows) || !rows[insn].Reached {
+			return fmt.Errorf("instruction %d runs, but the verifier never came there", insn)
+		}
+		return nil
+	}
+	if in.prog, err = vm.Load(v, in.maps, vm.Options{Check: true, Step: step}); err != nil {
 		in.Close()
 		return nil, err
 	}
