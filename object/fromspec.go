@@ -20,6 +20,9 @@ import (
 // the program needs (configuration values, maps by descriptor) is an error
 // that wraps ErrUnsupported.
 func FromSpec(spec *ebpf.CollectionSpec) (*Object, error) {
+	if spec == nil {
+		return nil, fmt.Errorf("no CollectionSpec")
+	}
 	o := &Object{Name: "CollectionSpec", ByteOrder: spec.ByteOrder, Types: spec.Types}
 	if o.ByteOrder == nil {
 		o.ByteOrder = binary.LittleEndian
@@ -40,6 +43,9 @@ func FromSpec(spec *ebpf.CollectionSpec) (*Object, error) {
 }
 
 func mapFromSpec(name string, s *ebpf.MapSpec, outer bool) (*Map, error) {
+	if s == nil {
+		return nil, fmt.Errorf("no MapSpec")
+	}
 	m := &Map{
 		Name: name, Type: abi.MapType(s.Type), KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries, Flags: s.Flags,
 		Key: s.Key, Value: s.Value, Pinning: uint32(s.Pinning), NumaNode: s.NumaNode, Extra: s.MapExtra,
@@ -82,6 +88,9 @@ func mapFromSpec(name string, s *ebpf.MapSpec, outer bool) (*Map, error) {
 const sleepableFlag = 1 << 4
 
 func (o *Object) addSpec(name string, spec *ebpf.CollectionSpec, s *ebpf.ProgramSpec) error {
+	if s == nil {
+		return fmt.Errorf("no ProgramSpec")
+	}
 	if s.AttachTarget != nil {
 		return unsupported("an attach target that is a loaded program")
 	}

@@ -15,8 +15,12 @@ import (
 	"github.com/gtrace-dev/gtrace/isa"
 )
 
-// maxSection bounds what is read of one section.
-const maxSection = 1 << 26
+// maxSection bounds what is read of one section, maxFile what is read of all:
+// sections may overlap, and those without bytes in the file may be of any size.
+const (
+	maxSection = 1 << 26
+	maxFile    = 1 << 28
+)
 
 // Read reads a relocatable BPF ELF file, as libbpf reads it. Instructions keep
 // the bits they have in the file; what has to be put into them is in Relocs.
@@ -39,6 +43,8 @@ type reader struct {
 	o    *Object
 	f    *elf.File
 	syms []elf.Symbol // symbol 0 is not among them
+
+	total uint64 // bytes of sections that were read
 
 	raw   *rawBTF
 	ext   *extInfo
@@ -124,6 +130,9 @@ func (r *reader) sections() error {
 func (r *reader) data(s *elf.Section) ([]byte, error) {
 	if s.Size > maxSection {
 		return nil, fmt.Errorf("section %s has %d bytes: more than %d", s.Name, s.Size, maxSection)
+	}
+	if r.total += s.Size; r.total > maxFile {
+		return nil, fmt.Errorf("sections have more than %d bytes", maxFile)
 	}
 	if s.Type == elf.SHT_NOBITS {
 		return make([]byte, s.Size), nil
