@@ -147,6 +147,9 @@ func (b *base) appendPrintf(dst []byte, r *record) []byte {
 // shows the value in its own way: the compiler has refused what makes no sense.
 func (b *base) appendVerb(dst []byte, p *piece, t *event.Type, raw []byte) []byte {
 	if p.verb == 's' || p.verb == 'r' || !isNumber(t.Kind) {
+		if p.width == 0 && p.prec < 0 {
+			return b.appendValue(dst, t, raw)
+		}
 		s := b.appendValue(nil, t, raw)
 		if p.prec >= 0 && p.prec < len(s) {
 			s = s[:p.prec]
@@ -192,11 +195,15 @@ func (p *piece) number(dst []byte, v int64, size int) []byte {
 			u &= 1<<(8*size) - 1
 		}
 	}
-	base := map[byte]int{'x': 16, 'X': 16, 'o': 8}[p.verb]
-	if base == 0 {
-		base = 10
+	base := 10
+	switch p.verb {
+	case 'x', 'X':
+		base = 16
+	case 'o':
+		base = 8
 	}
-	digits := strconv.AppendUint(nil, u, base)
+	var room [24]byte // 2^64-1 has 22 octal digits
+	digits := strconv.AppendUint(room[:0], u, base)
 	if p.verb == 'X' {
 		for i, c := range digits {
 			if c >= 'a' {
@@ -217,9 +224,7 @@ func (p *piece) sign(dst, digits []byte, neg bool, u uint64) []byte {
 	case neg:
 		prefix = "-"
 	case p.verb != 'd' && p.verb != 'i':
-		if p.alt && u != 0 {
-			prefix = map[byte]string{'x': "0x", 'X': "0X", 'o': "0"}[p.verb]
-		}
+		prefix = p.altPrefix(u)
 	case p.plus:
 		prefix = "+"
 	case p.space:
@@ -229,25 +234,41 @@ func (p *piece) sign(dst, digits []byte, neg bool, u uint64) []byte {
 	if p.prec < 0 && p.zero && !p.minus {
 		zeros = max(0, p.width-len(prefix)-len(digits))
 	}
-	s := make([]byte, 0, len(prefix)+zeros+len(digits))
-	s = append(s, prefix...)
-	for range zeros {
-		s = append(s, '0')
+	blanks := p.width - len(prefix) - zeros - len(digits)
+	if !p.minus {
+		dst = appendSpaces(dst, blanks)
 	}
-	return p.pad(dst, append(s, digits...))
+	dst = append(dst, prefix...)
+	for range zeros {
+		dst = append(dst, '0')
+	}
+	dst = append(dst, digits...)
+	if p.minus {
+		dst = appendSpaces(dst, blanks)
+	}
+	return dst
+}
+
+// altPrefix is what the flag # puts before an unsigned number.
+func (p *piece) altPrefix(u uint64) string {
+	if !p.alt || u == 0 {
+		return ""
+	}
+	switch p.verb {
+	case 'x':
+		return "0x"
+	case 'X':
+		return "0X"
+	case 'o':
+		return "0"
+	}
+	return ""
 }
 
 // pad appends s in a field of p's width.
 func (p *piece) pad(dst, s []byte) []byte {
-	n := p.width - len(s)
 	if p.minus {
-		dst = append(dst, s...)
+		return appendSpaces(append(dst, s...), p.width-len(s))
 	}
-	for ; n > 0; n-- {
-		dst = append(dst, ' ')
-	}
-	if !p.minus {
-		dst = append(dst, s...)
-	}
-	return dst
+	return append(appendSpaces(dst, p.width-len(s)), s...)
 }

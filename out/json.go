@@ -1,6 +1,7 @@
 package out
 
 import (
+	"errors"
 	"io"
 	"strconv"
 	"unicode/utf8"
@@ -86,10 +87,12 @@ func (j *json) printf(r *record) {
 }
 
 func (j *json) Maps() error {
+	var errs []error
 	for _, m := range j.sorted() {
 		rows, err := j.rows(m)
 		if err != nil {
-			return err
+			errs = append(errs, err)
+			continue
 		}
 		if rows = filled(m, rows); len(rows) == 0 {
 			continue
@@ -99,7 +102,7 @@ func (j *json) Maps() error {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // mapLine appends a map's line up to its closing brace.

@@ -72,7 +72,8 @@ type Printer interface {
 	// Record renders one record. An error is either the writer's, the maps', or
 	// a *Malformed; the Printer can be used further after each.
 	Record(rec []byte) (Effect, error)
-	// Maps prints every map that holds something, as at the end of a trace.
+	// Maps prints every map that holds something, as at the end of a trace. A
+	// map that can't be read is an error behind those that can.
 	Maps() error
 	// Summary sums up stats (one a probe, per-CPU values added), when something
 	// was lost or failed, or always when verbose.

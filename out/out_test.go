@@ -507,3 +507,50 @@ func FuzzFormat(f *testing.F) {
 		}
 	})
 }
+
+// TestUnreadableMap: the other maps are printed all the same.
+func TestUnreadableMap(t *testing.T) {
+	s := &scene{}
+	s.add(event.Map{Name: "a", Value: i64}, zeroKey, words(1))
+	s.add(event.Map{Name: "b", Value: i64}, zeroKey, words(1)[:7])
+	s.add(event.Map{Name: "c", Value: i64}, zeroKey, words(3))
+	for format, want := range map[string]string{"text": "\n\n@a: 1\n@c: 3\n",
+		"json": `{"type": "map", "data": {"@a": 1}}` + "\n" + `{"type": "map", "data": {"@c": 3}}` + "\n"} {
+		w := &bytes.Buffer{}
+		err := newPrinter(format, w, &s.schema, Options{Maps: s}).Maps()
+		if err == nil || !strings.Contains(err.Error(), "map @b: a value has 7 bytes, expected 8") || w.String() != want {
+			t.Errorf("%s: %q, %v", format, w, err)
+		}
+	}
+}
+
+// TestAnonymousMap: the map @ has another name in the session.
+func TestAnonymousMap(t *testing.T) {
+	s := &scene{}
+	s.add(event.Map{Keys: keyed(i64), Agg: event.Count}, words(7), words(2))
+	s.maps[event.AnonMap] = s.maps[""]
+	delete(s.maps, "")
+	w := &bytes.Buffer{}
+	if err := NewText(w, &s.schema, Options{Maps: s}).Maps(); err != nil || w.String() != "\n\n@[7]: 2\n" {
+		t.Errorf("%q, %v", w, err)
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	s := &event.Schema{Actions: []event.Action{{Kind: event.Printf, Format: "%-6d %s %d\n",
+		Args: []event.Arg{{Offset: 16, Type: i64}, {Offset: 24, Type: s16}, {Offset: 40, Type: i64}}}}}
+	raw := rec(0, 0, words(4711), str("/index.html", 16), words(-1))
+	for _, format := range []string{"text", "json"} {
+		b.Run(format, func(b *testing.B) {
+			w := &bytes.Buffer{}
+			p := newPrinter(format, w, s, Options{})
+			b.ReportAllocs()
+			for b.Loop() {
+				w.Reset()
+				if _, err := p.Record(raw); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package out
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -57,18 +58,19 @@ func (t *text) Record(raw []byte) (Effect, error) {
 }
 
 func (t *text) Maps() error {
+	var errs []error
 	t.buf = append(t.buf, "\n\n"...)
 	for _, m := range t.sorted() {
 		rows, err := t.rows(m)
 		if err != nil {
-			t.buf = t.buf[:0]
-			return err
+			errs = append(errs, err)
+			continue
 		}
 		if rows = filled(m, rows); len(rows) > 0 {
 			t.buf = t.appendMap(t.buf, m, rows, 1)
 		}
 	}
-	return t.flush()
+	return errors.Join(append(errs, t.flush())...)
 }
 
 // appendMap appends a map's rows. Histograms, averages and statistics end with
