@@ -35,7 +35,7 @@ type book struct {
 
 func (b *book) ReadUser(addr uint64, dst []byte) error {
 	b.calls++
-	if addr < 0x10000 || addr+uint64(len(dst)) > 0x10000+page {
+	if addr < 0x10000 || addr > 0x10000+page-uint64(len(dst)) {
 		return syscall.EFAULT
 	}
 	copy(dst, b.page[addr-0x10000:])

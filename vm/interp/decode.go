@@ -51,6 +51,7 @@ func Decode(img *image.Image, table *facts.Table, ms []*maps.Map, check bool) (*
 		d.code.ctx = p.Context.Size
 		d.code.write = p.Context.CanStore
 	}
+	d.code.ops, d.code.slots = []op{{code: nop}}, []int32{-1} // no jump leads to op 0
 	for i := 0; i < len(img.Insns); {
 		n, err := d.insn(i)
 		if err != nil {

@@ -15,12 +15,14 @@ func at(addr uint64) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(nil), add
 
 // exec runs from op pc until the frame it starts in exits.
 func (m *Machine) exec(pc int) (uint64, error) {
-	ops := m.code.ops
+	// A pointer walks over the ops, because an index would be checked, and
+	// kept in memory, at each. Decode has seen to it that it stays inside: the
+	// last op is fell, the first is never a target, jumps are linked.
+	first := &m.code.ops[0]
 	r := &m.regs
 	base := m.depth
-	for {
-		o := &ops[pc]
-		pc++
+	for o := before(first, pc); ; {
+		o = (*op)(unsafe.Add(unsafe.Pointer(o), opSize))
 		switch o.code {
 		case alu64K | add:
 			r[o.dst&15] += o.imm
@@ -497,18 +499,18 @@ func (m *Machine) exec(pc int) (uint64, error) {
 		case callHelper:
 			r[0] = m.code.calls[o.imm].fn(&m.env, r[1], r[2], r[3], r[4], r[5])
 			if m.env.Err != nil {
-				return 0, m.wrap(pc-1, m.env.Err)
+				return 0, m.wrap(index(first, o), m.env.Err)
 			}
 			continue
 		case callLocal:
 			if m.depth == maxFrames-1 {
-				return 0, m.fail(pc-1, "more than %d nested calls", maxFrames)
+				return 0, m.fail(index(first, o), "more than %d nested calls", maxFrames)
 			}
 			if m.fuel -= int64(o.off); m.fuel < 0 {
-				return 0, m.wrap(pc-1, ErrBudget)
+				return 0, m.wrap(index(first, o), ErrBudget)
 			}
-			m.enter(pc)
-			pc = int(o.off)
+			m.enter(index(first, o) + 1)
+			o = before(first, int(o.off))
 			continue
 		case callUserCast:
 			r[0] = r[1]
@@ -520,36 +522,47 @@ func (m *Machine) exec(pc int) (uint64, error) {
 			if m.depth == base {
 				return r[0], nil
 			}
-			pc = m.leave()
+			o = before(first, m.leave())
 			continue
 
 		case step:
-			if err := m.step(pc-1, o.imm); err != nil {
+			if err := m.step(index(first, o), o.imm); err != nil {
 				return 0, err
 			}
 			continue
 		case checkMem:
-			if err := m.checkMem(pc-1, r[o.src&15]+uint64(int64(o.off)), o.imm); err != nil {
+			if err := m.checkMem(index(first, o), r[o.src&15]+uint64(int64(o.off)), o.imm); err != nil {
 				return 0, err
 			}
 			continue
 		case checkCall:
-			if err := m.checkCall(pc-1, m.code.calls[o.imm].id); err != nil {
+			if err := m.checkCall(index(first, o), m.code.calls[o.imm].id); err != nil {
 				return 0, err
 			}
 			continue
 		case checkFrame:
-			return 0, m.fail(pc-1, "writes r10, the frame pointer")
+			return 0, m.fail(index(first, o), "writes r10, the frame pointer")
 		case fell:
-			return 0, m.fail(pc-1, "ran past the last instruction")
+			return 0, m.fail(index(first, o), "ran past the last instruction")
 		default:
-			return 0, m.fail(pc-1, "code %#x cannot be run", o.code)
+			return 0, m.fail(index(first, o), "code %#x cannot be run", o.code)
 		}
-		if int(o.off) < pc {
-			if m.fuel -= int64(pc - int(o.off)); m.fuel < 0 {
-				return 0, m.wrap(pc-1, ErrBudget)
+		if back := index(first, o) - int(o.off); back >= 0 {
+			if m.fuel -= int64(back) + 1; m.fuel < 0 {
+				return 0, m.wrap(index(first, o), ErrBudget)
 			}
 		}
-		pc = int(o.off)
+		o = before(first, int(o.off))
 	}
+}
+
+const opSize = unsafe.Sizeof(op{})
+
+// before is the op before op i.
+func before(first *op, i int) *op {
+	return (*op)(unsafe.Add(unsafe.Pointer(first), uintptr(i-1)*opSize))
+}
+
+func index(first, o *op) int {
+	return int((uintptr(unsafe.Pointer(o)) - uintptr(unsafe.Pointer(first))) / opSize)
 }

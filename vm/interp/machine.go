@@ -97,7 +97,7 @@ func (m *Machine) Run(host helper.Host, ctx []byte, fuel int64) (uint64, error) 
 	m.frames[0].gotos = mayGotos
 	m.regs[1] = m.ctx
 	m.regs[10] = m.stack + frameSize
-	r0, err := m.exec(0)
+	r0, err := m.exec(1)
 	if len(m.env.Records) > 0 {
 		if err == nil && m.code.check {
 			err = m.fail(-1, "ended with %d ring-buffer records neither submitted nor discarded", len(m.env.Records))
@@ -129,7 +129,7 @@ func (m *Machine) leave() int {
 // callback runs the subprogram fn for a helper.
 func (m *Machine) callback(fn, r1, r2, r3, r4 uint64) uint64 {
 	pc := fn ^ funcHandle
-	if pc >= uint64(len(m.code.ops)) {
+	if pc == 0 || pc >= uint64(len(m.code.ops)) {
 		m.env.Err = fmt.Errorf("%#x is not the address of a subprogram", fn)
 		return 0
 	}
