@@ -20,6 +20,7 @@ const (
 	opConst8s       = 0x0f
 	opConstu        = 0x10
 	opConsts        = 0x11
+	opAnd           = 0x1a
 	opMinus         = 0x1c
 	opPlus          = 0x22
 	opPlusUconst    = 0x23
@@ -38,19 +39,21 @@ const (
 	opImplicitValue = 0x9e
 	opStackValue    = 0x9f
 	opEntryValue    = 0xa3
+	opConvert       = 0xa8
 	opGNUEntryValue = 0xf3
+	opGNUConvert    = 0xf7
 )
 
 var opNames = map[uint8]string{
 	0x06: "DW_OP_deref", 0x12: "DW_OP_dup", 0x13: "DW_OP_drop", 0x14: "DW_OP_over", 0x15: "DW_OP_pick", 0x16: "DW_OP_swap",
-	0x17: "DW_OP_rot", 0x18: "DW_OP_xderef", 0x19: "DW_OP_abs", 0x1a: "DW_OP_and", 0x1b: "DW_OP_div", 0x1d: "DW_OP_mod",
+	0x17: "DW_OP_rot", 0x18: "DW_OP_xderef", 0x19: "DW_OP_abs", 0x1b: "DW_OP_div", 0x1d: "DW_OP_mod",
 	0x1e: "DW_OP_mul", 0x1f: "DW_OP_neg", 0x20: "DW_OP_not", 0x21: "DW_OP_or", 0x24: "DW_OP_shl", 0x25: "DW_OP_shr",
 	0x26: "DW_OP_shra", 0x27: "DW_OP_xor", 0x28: "DW_OP_bra", 0x29: "DW_OP_eq", 0x2a: "DW_OP_ge", 0x2b: "DW_OP_gt",
 	0x2c: "DW_OP_le", 0x2d: "DW_OP_lt", 0x2e: "DW_OP_ne", 0x2f: "DW_OP_skip", 0x94: "DW_OP_deref_size",
 	0x97: "DW_OP_push_object_address", 0x9b: "DW_OP_form_tls_address", 0x9d: "DW_OP_bit_piece", 0xa0: "DW_OP_implicit_pointer",
 	0xa1: "DW_OP_addrx", 0xa2: "DW_OP_constx", 0xa4: "DW_OP_const_type", 0xa5: "DW_OP_regval_type", 0xa6: "DW_OP_deref_type",
-	0xa8: "DW_OP_convert", 0xa9: "DW_OP_reinterpret", 0xe0: "DW_OP_GNU_push_tls_address", 0xf2: "DW_OP_GNU_implicit_pointer",
-	0xf4: "DW_OP_GNU_const_type", 0xf5: "DW_OP_GNU_regval_type", 0xf6: "DW_OP_GNU_deref_type", 0xf7: "DW_OP_GNU_convert",
+	0xa9: "DW_OP_reinterpret", 0xe0: "DW_OP_GNU_push_tls_address", 0xf2: "DW_OP_GNU_implicit_pointer",
+	0xf4: "DW_OP_GNU_const_type", 0xf5: "DW_OP_GNU_regval_type", 0xf6: "DW_OP_GNU_deref_type",
 	0xfa: "DW_OP_GNU_parameter_ref", 0xfd: "DW_OP_GNU_variable_value",
 }
 

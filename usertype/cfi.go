@@ -12,6 +12,8 @@ type cfaRule struct {
 	reg int
 	off int64
 	why string // not empty: why there is no such rule
+	// most is the largest off that the function has for the same reg: there the frame is all set up.
+	most int64
 }
 
 // Call frame instructions.
@@ -233,17 +235,26 @@ func (k *cie) run(low, pc uint64, what string, prog []byte, base uint64) cfaRule
 	r := cfaRule{why: "no rule for the frame address"}
 	loc := low
 	var stack []cfaRule
+	most := map[int]int64{}
+	at, found := r, false
 	for i, code := range [][]byte{k.init, prog} {
 		c := cursor{d: code, what: what}
 		for c.left() > 0 {
 			next := k.step(&c, &r, &stack, loc, base)
-			if i == 1 && next > pc {
-				return r
+			if i == 1 && next > pc && !found {
+				at, found = r, true
+			}
+			if r.why == "" {
+				most[r.reg] = max(most[r.reg], r.off)
 			}
 			loc = next
 		}
 	}
-	return r
+	if !found {
+		at = r
+	}
+	at.most = most[at.reg]
+	return at
 }
 
 // step executes one instruction and returns the location behind it.

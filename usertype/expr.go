@@ -3,7 +3,10 @@ package usertype
 // expr.go evaluates location expressions (DWARF 5 §2.5, §2.6) as far as a
 // location is a register, memory at register+constant, or a constant.
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // frame is what an expression is evaluated in.
 type frame struct {
@@ -12,6 +15,7 @@ type frame struct {
 	fn    die
 	pc    uint64
 	entry bool // pc is the function's entry: nothing was executed yet
+	size  int  // bytes of the value
 
 	slot bool // set: the location is in the function's own frame, which the prologue fills
 }
@@ -21,6 +25,7 @@ type term struct {
 	hasReg bool
 	reg    int
 	k      int64
+	bits   int // not 0: only so many low bits of the register
 }
 
 // kinds of what an expression has computed so far
@@ -90,7 +95,7 @@ func (e *evaluator) piece(size int) Piece {
 		switch {
 		case !t.hasReg:
 			return Piece{Kind: Const, Size: size, Val: uint64(t.k)}
-		case t.k == 0:
+		case t.k == 0 && e.whole(t.bits):
 			return Piece{Kind: InReg, Size: size, Reg: t.reg}
 		}
 		panic(stop("the value is computed (register + constant, DW_OP_stack_value)"))
@@ -99,10 +104,52 @@ func (e *evaluator) piece(size int) Piece {
 		panic(stop("a part of the value is optimized out"))
 	}
 	t := e.pop()
+	if t.bits != 0 {
+		panic(stop("a location computed with DW_OP_and"))
+	}
 	if !t.hasReg {
 		panic(stop("the value is at a static address (DW_OP_addr)"))
 	}
 	return Piece{Kind: AtReg, Size: size, Reg: t.reg, Off: t.k}
+}
+
+// whole reports whether the low bits of a register are all of the value: as many
+// as it has, or a bool's only one.
+func (e *evaluator) whole(bits int) bool {
+	return bits == 0 || bits >= 8*e.f.size || bits == 1 && e.f.size == 1
+}
+
+// mask handles DW_OP_and with a constant that keeps low bits.
+func (e *evaluator) mask() {
+	m, t := e.pop(), e.pop()
+	if !m.hasReg && t.hasReg && t.k == 0 && m.k > 0 && m.k&(m.k+1) == 0 {
+		if n := bits.Len64(uint64(m.k)); t.bits == 0 || n < t.bits {
+			t.bits = n
+		}
+		e.push(t)
+		return
+	}
+	panic(stop("location operation DW_OP_and"))
+}
+
+// convert cuts a register's value to the size of a base type; 0 is the generic type.
+func (e *evaluator) convert(off uint64) {
+	t := e.pop()
+	if off != 0 {
+		if off >= e.f.u.end-e.f.u.off {
+			bad("DW_OP_convert names a type outside of its unit")
+		}
+		d := e.f.u.dw.die(e.f.u.off + off)
+		size, ok := d.uint(atByteSize)
+		enc, _ := d.uint(atEncoding)
+		if !ok || size > 8 || size == 0 || enc == ateFloat || !t.hasReg || t.k != 0 {
+			panic(stop("location operation DW_OP_convert"))
+		}
+		if n := int(size) * 8; n < 64 && (t.bits == 0 || n < t.bits) {
+			t.bits = n
+		}
+	}
+	e.push(t)
 }
 
 func (e *evaluator) push(t term) {
@@ -162,6 +209,10 @@ func (e *evaluator) step() {
 		t := e.pop()
 		t.k += int64(c.uleb())
 		e.push(t)
+	case opConvert, opGNUConvert:
+		e.convert(c.uleb())
+	case opAnd:
+		e.mask()
 	case opPlus, opMinus:
 		e.add(op)
 	case opNop:
@@ -221,6 +272,8 @@ func (e *evaluator) based(reg int, off int64) {
 func (e *evaluator) add(op uint8) {
 	b, a := e.pop(), e.pop()
 	switch {
+	case a.bits != 0 || b.bits != 0:
+		panic(stop("a location computed with DW_OP_and"))
 	case op == opMinus && !b.hasReg:
 		a.k -= b.k
 	case op == opPlus && !b.hasReg:
@@ -284,12 +337,18 @@ func (e *evaluator) frameBase(off int64) {
 	if e.depth > 0 {
 		panic(stop("a frame base that needs a frame base"))
 	}
-	e.f.slot = e.f.slot || e.f.entry
 	in := &evaluator{f: e.f, c: cursor{d: expr, what: "a frame base"}, depth: 1}
 	for in.c.left() > 0 {
 		in.step()
 	}
 	switch {
+	case in.kind == locReg && e.f.entry:
+		if t, ok := e.f.incoming(in.reg, off); ok {
+			e.push(t)
+			return
+		}
+		e.f.slot = true
+		e.push(term{hasReg: true, reg: in.reg, k: off})
 	case in.kind == locReg:
 		e.push(term{hasReg: true, reg: in.reg, k: off})
 	case in.kind == locNone && len(in.stack) == 1:
@@ -299,6 +358,29 @@ func (e *evaluator) frameBase(off int64) {
 	default:
 		panic(stop("a frame base that is not a register or an address"))
 	}
+}
+
+// incoming says where at the entry a value is that the body of the function has
+// at reg+off, if the caller stored it: above the CFA.
+func (f *frame) incoming(reg int, off int64) (term, bool) {
+	at, ok := f.b.entryCFA()
+	if !ok || f.b.Go {
+		return term{}, false
+	}
+	low, high := f.pc, f.pc
+	f.fn.eachRange(func(l, h uint64) bool {
+		low, high = l, h
+		return false
+	})
+	body, ok := f.u.prologueEnd(low, high)
+	if !ok {
+		return term{}, false
+	}
+	r := f.b.cfaAt(body)
+	if r.why != "" || r.reg != reg || reg == f.b.stackPointer() && r.off != r.most || off < r.off {
+		return term{}, false
+	}
+	return term{hasReg: true, reg: f.b.stackPointer(), k: at + off - r.off}, true
 }
 
 // cfa is the canonical frame address.

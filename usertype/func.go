@@ -3,8 +3,12 @@ package usertype
 // func.go answers for functions: parameters, locations, return values.
 
 import (
+	"bytes"
 	"debug/elf"
 	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
 )
 
 // Func finds a function by its symbol, with locations at its entry (behind an
@@ -139,7 +143,9 @@ func (b *Binary) parameters(f *Function, fn die, entry bool) (slots bool) {
 			continue // a result
 		}
 		loc := Location{Unsupported: "optimized out"}
+		typ := b.types.of(p)
 		fr.slot = false
+		fr.size, _ = btf.Sizeof(typ)
 		if expr, whole, why, ok := where(p, fn, f.PC); ok {
 			if why != "" {
 				loc.Unsupported = why
@@ -150,7 +156,7 @@ func (b *Binary) parameters(f *Function, fn die, entry bool) (slots bool) {
 		} else if v, ok := p.attr(atConstValue); ok {
 			loc = constLocation(v)
 		}
-		f.Params = append(f.Params, Param{Name: p.name(), Type: b.types.of(p), Loc: loc})
+		f.Params = append(f.Params, Param{Name: p.name(), Type: typ, Loc: loc})
 		if len(f.Params) > 255 {
 			break
 		}
@@ -236,7 +242,7 @@ func params(ds []die) []die {
 // behindPrologue moves f.PC behind the prologue if the code is not optimized:
 // then, and only then, all parameters are in their slots there.
 func (b *Binary) behindPrologue(f *Function, fn die) {
-	if b.Go || fn.has(atCallAllCalls) || fn.has(atGNUAllCalls) {
+	if b.Go || fn.optimized() {
 		return
 	}
 	high := f.Ranges[0].High
@@ -246,6 +252,23 @@ func (b *Binary) behindPrologue(f *Function, fn die) {
 	}
 	f.PC = pc
 	b.parameters(f, fn, false)
+}
+
+// optimized reports whether the compiler was free to fill frame slots whenever
+// it liked. GCC writes its switches down; others mark the functions.
+func (d die) optimized() bool {
+	if root, ok := d.u.root(); ok {
+		if v, ok := root.attr(atProducer); ok && bytes.HasPrefix(v.bytes(), []byte("GNU ")) {
+			level := ""
+			for _, f := range strings.Fields(v.str()) {
+				if strings.HasPrefix(f, "-O") {
+					level = f
+				}
+			}
+			return level != "" && level != "-O0"
+		}
+	}
+	return d.has(atCallAllCalls) || d.has(atGNUAllCalls)
 }
 
 // returns fills in f.Ret.

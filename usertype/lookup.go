@@ -116,6 +116,7 @@ func (ix *index) ofKind(kind byte) iter.Seq[string] {
 
 // near gives function names like name.
 func (b *Binary) near(name string) []string {
+	b.readSymbols()
 	return Near(name, func(yield func(string) bool) {
 		for _, s := range b.syms {
 			if !yield(s.Name) {

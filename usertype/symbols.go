@@ -32,12 +32,19 @@ func (b *Binary) Lookup(name string) (_ []Symbol, err error) {
 }
 
 func (b *Binary) lookup(name string) []Symbol {
-	b.readSymbols()
 	base, version, versioned := cutVersion(name)
+	var named []Symbol
+	if b.symsRead {
+		for _, i := range b.byName[base] {
+			named = append(named, b.syms[i])
+		}
+	} else { // one name is found faster by comparing than by building the list
+		named = b.tables(base)
+		slices.SortStableFunc(named, bySymbol)
+	}
 	var out []Symbol
 	pick := func(hidden bool) {
-		for _, i := range b.byName[base] {
-			s := b.syms[i]
+		for _, s := range named {
 			if versioned && s.Version != version || s.Hidden != hidden {
 				continue
 			}
@@ -86,21 +93,14 @@ func cutVersion(name string) (base, version string, ok bool) {
 	return name[:i], strings.TrimPrefix(name[i+1:], "@"), true
 }
 
-// readSymbols gathers all tables. A debug file's .symtab has what strip took away.
+// readSymbols gathers all functions.
 func (b *Binary) readSymbols() {
 	if b.symsRead {
 		return
 	}
 	b.symsRead = true
-	b.addTable(b.main, elf.SHT_DYNSYM)
-	if b.main.header(".symtab") != nil {
-		b.addTable(b.main, elf.SHT_SYMTAB)
-	} else if d, _ := b.debugFile(); d != nil && d != b.main {
-		b.addTable(d, elf.SHT_SYMTAB)
-	}
-	slices.SortStableFunc(b.syms, func(x, y Symbol) int {
-		return cmp.Or(cmp.Compare(x.Addr, y.Addr), cmp.Compare(x.Name, y.Name), cmp.Compare(y.Version, x.Version))
-	})
+	b.syms = b.tables("")
+	slices.SortStableFunc(b.syms, bySymbol)
 	b.syms = slices.CompactFunc(b.syms, func(x, y Symbol) bool {
 		return x.Addr == y.Addr && x.Name == y.Name && (x.Version == y.Version || y.Version == "")
 	})
@@ -110,10 +110,27 @@ func (b *Binary) readSymbols() {
 	}
 }
 
-func (b *Binary) addTable(e *elfFile, typ elf.SectionType) {
+func bySymbol(x, y Symbol) int {
+	return cmp.Or(cmp.Compare(x.Addr, y.Addr), cmp.Compare(x.Name, y.Name), cmp.Compare(y.Version, x.Version))
+}
+
+// tables reads the functions of all symbol tables, or those of one name. A
+// debug file's .symtab has what strip took away.
+func (b *Binary) tables(only string) []Symbol {
+	out := table(nil, b.main, elf.SHT_DYNSYM, only)
+	if b.main.header(".symtab") != nil {
+		return table(out, b.main, elf.SHT_SYMTAB, only)
+	}
+	if d, _ := b.debugFile(); d != nil && d != b.main {
+		return table(out, d, elf.SHT_SYMTAB, only)
+	}
+	return out
+}
+
+func table(out []Symbol, e *elfFile, typ elf.SectionType, only string) []Symbol {
 	i := slices.IndexFunc(e.elf.Sections, func(s *elf.Section) bool { return s.Type == typ })
 	if i < 0 {
-		return
+		return out
 	}
 	s := e.elf.Sections[i]
 	if int(s.Link) >= len(e.elf.Sections) {
@@ -129,6 +146,9 @@ func (b *Binary) addTable(e *elfFile, typ elf.SectionType) {
 		versions, names = e.versions()
 	}
 	for n := 0; len(tab) >= symSize; n, tab = n+1, tab[symSize:] {
+		if only != "" && !named(str, binary.LittleEndian.Uint32(tab), only) {
+			continue
+		}
 		sym, ok := symbol(tab, str)
 		if !ok {
 			continue
@@ -143,8 +163,18 @@ func (b *Binary) addTable(e *elfFile, typ elf.SectionType) {
 			sym.Hidden = !strings.HasPrefix(sym.Name[at+1:], "@")
 			sym.Name = sym.Name[:at]
 		}
-		b.syms = append(b.syms, sym)
+		out = append(out, sym)
 	}
+	return out
+}
+
+// named reports whether the string at an offset is a name, or that name with a version.
+func named(str []byte, at uint32, name string) bool {
+	if uint64(at)+uint64(len(name)) >= uint64(len(str)) {
+		return false
+	}
+	s := str[at:]
+	return (s[len(name)] == 0 || s[len(name)] == '@') && string(s[:len(name)]) == name
 }
 
 // symbol decodes one entry of a symbol table; false for what is not a defined function.
