@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"unsafe"
@@ -112,6 +113,8 @@ func (l *loaded) load(f *object.Func) (fd int, log string, err error) {
 		le.PutUint32(attr[108:], uint32(id))
 	}
 	r, _, errno := unix.Syscall(unix.SYS_BPF, 5, uintptr(unsafe.Pointer(&attr[0])), uintptr(len(attr)))
+	runtime.KeepAlive(code)
+	runtime.KeepAlive(license)
 	log = string(logBuf[:max(bytes.IndexByte(logBuf, 0), 0)])
 	if errno != 0 {
 		return 0, log, errno
@@ -135,11 +138,13 @@ func tracepointID(name string) (btf.TypeID, error) {
 func (l *loaded) run(t testing.TB, i int) {
 	t.Helper()
 	attr := make([]byte, 80)
-	var args [96]byte
+	args := make([]byte, 96)
 	binary.LittleEndian.PutUint32(attr[0:], uint32(l.progs[i]))
 	binary.LittleEndian.PutUint32(attr[40:], uint32(len(args)))
 	binary.LittleEndian.PutUint64(attr[48:], uint64(uintptr(unsafe.Pointer(&args[0]))))
-	if _, _, errno := unix.Syscall(unix.SYS_BPF, 10, uintptr(unsafe.Pointer(&attr[0])), uintptr(len(attr))); errno != 0 {
+	_, _, errno := unix.Syscall(unix.SYS_BPF, 10, uintptr(unsafe.Pointer(&attr[0])), uintptr(len(attr)))
+	runtime.KeepAlive(args)
+	if errno != 0 {
 		t.Fatalf("test run: %v", errno)
 	}
 }

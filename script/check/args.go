@@ -79,10 +79,10 @@ func argsHint(names []string) string {
 // space is whose types and memory the arguments at this place have.
 func (c *checker) space() typed.Space {
 	p := c.inst.place
-	if p.Kind.User() {
-		return typed.Space{Types: c.env.Space(p), User: true}
+	if p.Kind.Kernel() {
+		return typed.Space{Types: typed.Kernel}
 	}
-	return typed.Space{Types: typed.Kernel}
+	return typed.Space{Types: c.env.Space(p), User: true}
 }
 
 // located is the value of a where it lies when the probe fires.

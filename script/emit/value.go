@@ -271,7 +271,7 @@ func (f *fn) branch(e typed.Expr, want bool, l label) {
 			return
 		}
 	}
-	f.value(e)
+	f.base(e)
 	if want {
 		f.jumpImm(isa.Jne, isa.R0, 0, l)
 	} else {
@@ -281,7 +281,11 @@ func (f *fn) branch(e typed.Expr, want bool, l label) {
 
 func (f *fn) compare(e *typed.Binary, op uint8, l label) {
 	if k, ok := e.B.(*typed.Const); ok && fits32(k.Val) {
-		f.value(e.A)
+		if k.Val == 0 && (op == isa.Jeq || op == isa.Jne) {
+			f.base(e.A) // a test for NULL
+		} else {
+			f.value(e.A)
+		}
 		f.jumpImm(op, isa.R0, int32(k.Val), l)
 		return
 	}
