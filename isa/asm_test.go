@@ -53,7 +53,7 @@ func TestTextRoundTrip(t *testing.T) {
 			}
 		}
 	}
-	if len(valid) != 129 {
+	if len(valid) != 128 {
 		t.Errorf("%d opcodes have valid forms", len(valid))
 	}
 }

@@ -154,7 +154,7 @@ func checkJump(i Insn) error {
 		}
 		return zero(i, FieldDst, FieldOff)
 	case ClassJMP | Call | SrcX:
-		return zero(i, FieldSrc, FieldOff, FieldImm)
+		return bad(i, FieldOp, "a call by number: compilers can write calls through registers, no kernel takes them")
 	}
 	switch i.Operation() {
 	case Ja, Call, Exit, Jcond, 0xf0:
