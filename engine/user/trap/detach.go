@@ -31,6 +31,9 @@ func (tr *Tracer) detach() {
 		return
 	}
 	if tr.img != nil {
+		if t := tr.anyStopped(); t != nil {
+			tr.img.tid = t.tid
+		}
 		if err := tr.img.restore(tr.img.mem); err != nil {
 			tr.fail(err)
 		}

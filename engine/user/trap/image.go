@@ -43,7 +43,7 @@ type area struct {
 
 // image is an address space; an exec makes a new one.
 type image struct {
-	pid     int
+	tid     int // a thread in it that is alive: /proc/PID shows nothing once the first thread has ended
 	arch    *arch
 	mem     *os.File // /proc/PID/mem
 	maps    []mapping
@@ -62,25 +62,25 @@ type placement struct {
 	addr  uint64
 }
 
-func newImage(pid int, a *arch) (*image, error) {
-	im := &image{pid: pid, arch: a, sites: map[uint64]*site{}, placed: map[placement]bool{}}
+func newImage(tid int, a *arch) (*image, error) {
+	im := &image{tid: tid, arch: a, sites: map[uint64]*site{}, placed: map[placement]bool{}}
 	var err error
-	if im.mem, err = os.OpenFile(fmt.Sprintf("/proc/%d/mem", pid), os.O_RDWR, 0); err != nil {
+	if im.mem, err = os.OpenFile(fmt.Sprintf("/proc/%d/mem", tid), os.O_RDWR, 0); err != nil {
 		return nil, err
 	}
 	if err := im.readMaps(); err != nil {
 		im.close()
 		return nil, err
 	}
-	im.foreign = foreignProgram(pid, a)
-	im.noCalls = bytes.Contains([]byte(statusField(pid, shadowStackField)), []byte("shstk"))
+	im.foreign = foreignProgram(tid, a)
+	im.noCalls = bytes.Contains([]byte(statusField(tid, shadowStackField)), []byte("shstk"))
 	return im, nil
 }
 
 func (im *image) close() { im.mem.Close() }
 
 func (im *image) readMaps() error {
-	maps, err := readMappings(im.pid)
+	maps, err := readMappings(im.tid)
 	if err == nil {
 		im.maps = maps
 	}
@@ -135,11 +135,11 @@ func (im *image) write(addr uint64, b []byte) error {
 	for i := range b {
 		word := (addr + uint64(i)) &^ 7
 		var w [8]byte
-		if err := readMemory(im.pid, word, w[:]); err != nil {
+		if err := readMemory(im.tid, word, w[:]); err != nil {
 			return err
 		}
 		w[addr+uint64(i)-word] = b[i]
-		if err := ptrace(ptracePokeData, im.pid, uintptr(word), uintptr(le64(w[:]))); err != nil {
+		if err := ptrace(ptracePokeData, im.tid, uintptr(word), uintptr(le64(w[:]))); err != nil {
 			return err
 		}
 	}
@@ -177,6 +177,7 @@ func (im *image) instruction(addr uint64) ([]byte, error) {
 // other threads may run: they see the old instruction or the trap.
 func (tr *Tracer) addSite(t *thread, addr uint64) (*site, error) {
 	im := tr.img
+	im.tid = t.tid
 	if s := im.sites[addr]; s != nil {
 		return s, nil
 	}

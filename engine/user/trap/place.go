@@ -60,7 +60,7 @@ func (tr *Tracer) place(t *thread) []error {
 		off := tr.offsets[i]
 		// A copy of the list: placing may map a page, which reads it anew.
 		for _, m := range slices.Clone(im.maps) {
-			if !m.exec || off < m.off || off-m.off >= m.end-m.start || !tr.files[i].isMapped(tr.pid, &m) {
+			if !m.exec || off < m.off || off-m.off >= m.end-m.start || !tr.files[i].isMapped(t.tid, &m) {
 				continue
 			}
 			addr := m.start + off - m.off
@@ -92,11 +92,11 @@ func (tr *Tracer) watchLoader(t *thread) error {
 	if tr.img.foreign != "" || len(tr.opt.Probes) == 0 {
 		return nil
 	}
-	program, err := statFile(fmt.Sprintf("/proc/%d/exe", tr.pid))
+	program, err := statFile(fmt.Sprintf("/proc/%d/exe", t.tid))
 	if err == nil && !slices.ContainsFunc(tr.files, func(f file) bool { return f != program }) {
 		return nil
 	}
-	addr, err := tr.loaderAddress()
+	addr, err := tr.loaderAddress(t.tid)
 	if err != nil || addr == 0 {
 		return err
 	}
@@ -111,9 +111,9 @@ func (tr *Tracer) watchLoader(t *thread) error {
 // loaderAddress finds the function that the dynamic loader calls, for
 // debuggers, around each change of the list of libraries. 0: the program has
 // no dynamic loader. Source: glibc's elf/link.h, struct r_debug; musl has it too.
-func (tr *Tracer) loaderAddress() (uint64, error) {
+func (tr *Tracer) loaderAddress(tid int) (uint64, error) {
 	const atBase = 7 // AT_BASE
-	aux, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", tr.pid))
+	aux, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", tid))
 	if err != nil {
 		return 0, fmt.Errorf("process %d: %w", tr.pid, err)
 	}
@@ -127,9 +127,9 @@ func (tr *Tracer) loaderAddress() (uint64, error) {
 	if base == 0 || m == nil {
 		return 0, nil
 	}
-	f, err := elf.Open(fmt.Sprintf("/proc/%d/root%s", tr.pid, m.path))
+	f, err := elf.Open(fmt.Sprintf("/proc/%d/root%s", tid, m.path))
 	if err != nil {
-		if f, err = elf.Open(fmt.Sprintf("/proc/%d/map_files/%x-%x", tr.pid, m.start, m.end)); err != nil {
+		if f, err = elf.Open(fmt.Sprintf("/proc/%d/map_files/%x-%x", tid, m.start, m.end)); err != nil {
 			return 0, fmt.Errorf("the target's dynamic loader %s: %w", m.path, err)
 		}
 	}
@@ -146,7 +146,7 @@ func (tr *Tracer) loaderAddress() (uint64, error) {
 	for _, s := range syms {
 		if s.Name == "_r_debug" {
 			var brk [8]byte
-			if err := readMemory(tr.pid, base+s.Value+16, brk[:]); err == nil && le64(brk[:]) != 0 {
+			if err := readMemory(tid, base+s.Value+16, brk[:]); err == nil && le64(brk[:]) != 0 {
 				return le64(brk[:]), nil
 			}
 		}
@@ -157,6 +157,7 @@ func (tr *Tracer) loaderAddress() (uint64, error) {
 // librariesChanged places probes in new libraries and forgets unloaded ones.
 func (tr *Tracer) librariesChanged(t *thread) {
 	im := tr.img
+	im.tid = t.tid
 	old := im.maps
 	if im.readMaps() != nil {
 		return

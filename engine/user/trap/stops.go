@@ -76,7 +76,7 @@ func (tr *Tracer) newcomer(tid int) *thread {
 // isGuest reports whether a new process works in the target's memory, as
 // after vfork: then the breakpoints must stay, and it must survive them.
 func (tr *Tracer) isGuest(t *thread) bool {
-	if same, ok := sharesMemory(t.tid, tr.pid); ok {
+	if same, ok := sharesMemory(t.tid, tr.alive()); ok {
 		return same
 	}
 	for _, p := range tr.threads {
@@ -87,6 +87,16 @@ func (tr *Tracer) isGuest(t *thread) bool {
 		}
 	}
 	return false
+}
+
+// alive is a thread of the target that still has its memory.
+func (tr *Tracer) alive() int {
+	for tid, t := range tr.threads {
+		if !t.guest && !t.exiting {
+			return tid
+		}
+	}
+	return tr.pid
 }
 
 // freeChild takes the breakpoints out of a forked child's copy of the memory
@@ -256,7 +266,7 @@ func (tr *Tracer) exec(t *thread) {
 	if tr.opt.OnExec != nil {
 		tr.opt.OnExec()
 	}
-	img, err := newImage(tr.pid, tr.arch)
+	img, err := newImage(t.tid, tr.arch)
 	if err != nil {
 		tr.fail(fmt.Errorf("process %d after exec: %w", tr.pid, err))
 		t.resume(0)

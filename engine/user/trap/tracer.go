@@ -336,7 +336,7 @@ func (tr *Tracer) attach() error {
 		return fmt.Errorf("process %d ended while gtrace attached to it", tr.pid)
 	}
 	var err error
-	if tr.img, err = newImage(tr.pid, tr.arch); err != nil {
+	if tr.img, err = newImage(t.tid, tr.arch); err != nil {
 		return fmt.Errorf("process %d: %w", tr.pid, err)
 	}
 	if err := tr.placeFirst(t); err != nil {
