@@ -132,6 +132,9 @@ func (w *writer) layTypes() error {
 	if w.types.b.Empty() && !x.any {
 		return nil
 	}
+	if w.types.b.Empty() {
+		w.types.add(w.types.int()) // the kernel refuses BTF without a type
+	}
 	blob, err := w.types.b.Marshal(nil, &btf.MarshalOptions{Order: w.bo})
 	if err != nil {
 		return fmt.Errorf("types: %w", err)
