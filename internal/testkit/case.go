@@ -77,6 +77,11 @@ type Entry struct {
 
 // ParseCase parses a case's file.
 func ParseCase(data []byte) (*Case, error) {
+	for n, line := range strings.Split(string(data), "\n") {
+		if strings.TrimSpace(line) == "-- --" { // txtar.Parse (v1.16.0) panics on it
+			return nil, fmt.Errorf("line %d: a section without a name", n+1)
+		}
+	}
 	c := &Case{Archive: txtar.Parse(data)}
 	if err := c.comment(string(c.Archive.Comment)); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ func TestRun(t *testing.T) { Golden(t, "../../testdata/run/*.txtar") }
 func TestParseCaseErrors(t *testing.T) {
 	const prog = "-- prog --\n.section raw_tp\n.func f\nr0 = 0\nexit\n"
 	for _, c := range []struct{ text, want string }{
+		{"kernel: same\n-- --\n" + prog, "without a name"},
 		{prog + "-- verdict --\naccept\n", "no line kernel"},
 		{"kernel: odd\n" + prog, "expected kernel"},
 		{"kernel: looser\n" + prog, "WHY"},
