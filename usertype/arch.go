@@ -42,6 +42,8 @@ const (
 	opConvert       = 0xa8
 	opGNUEntryValue = 0xf3
 	opGNUConvert    = 0xf7
+
+	opGNUParameterRef = 0xfa
 )
 
 var opNames = map[uint8]string{
@@ -54,7 +56,7 @@ var opNames = map[uint8]string{
 	0xa1: "DW_OP_addrx", 0xa2: "DW_OP_constx", 0xa4: "DW_OP_const_type", 0xa5: "DW_OP_regval_type", 0xa6: "DW_OP_deref_type",
 	0xa9: "DW_OP_reinterpret", 0xe0: "DW_OP_GNU_push_tls_address", 0xf2: "DW_OP_GNU_implicit_pointer",
 	0xf4: "DW_OP_GNU_const_type", 0xf5: "DW_OP_GNU_regval_type", 0xf6: "DW_OP_GNU_deref_type",
-	0xfa: "DW_OP_GNU_parameter_ref", 0xfd: "DW_OP_GNU_variable_value",
+	0xfd: "DW_OP_GNU_variable_value",
 }
 
 func opName(op uint8) string {

@@ -27,6 +27,7 @@ type Binary struct {
 	byName     map[string][]int32
 	dw         *dwarf
 	types      *types
+	sound      bool // the query that runs has left types whole
 	ix         *index
 	cache      *cache
 }

@@ -273,9 +273,9 @@ func (u *unit) open() {
 	if u.opened {
 		return
 	}
-	u.opened = true
 	u.dw.info.upto(u.end)
 	u.table = u.dw.table(u.abbOff)
+	u.opened = true
 	d, ok := u.root()
 	if !ok {
 		return

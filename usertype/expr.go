@@ -209,6 +209,8 @@ func (e *evaluator) step() {
 		t := e.pop()
 		t.k += int64(c.uleb())
 		e.push(t)
+	case opGNUParameterRef:
+		panic(stop("optimized out: only the callers have it (DW_OP_GNU_parameter_ref)"))
 	case opConvert, opGNUConvert:
 		e.convert(c.uleb())
 	case opAnd:

@@ -41,13 +41,23 @@ func (b *Binary) FuncAt(pc uint64) (f *Function, err error) {
 			return f, nil
 		}
 	}
+	defer b.dropTypes()
 	f, err = b.funcAt(pc)
+	b.sound = true
 	if err == nil && b.cache != nil {
 		if d := encodeFunction(f); d != nil {
 			b.cache.put(key, d)
 		}
 	}
 	return f, err
+}
+
+// dropTypes, deferred, forgets types that were left half converted by an error on the way.
+func (b *Binary) dropTypes() {
+	if !b.sound {
+		b.types = nil
+	}
+	b.sound = false
 }
 
 func (b *Binary) funcAt(pc uint64) (*Function, error) {

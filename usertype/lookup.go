@@ -37,7 +37,9 @@ func (b *Binary) Type(keyword, name string, near uint64) (t btf.Type, err error)
 	if b.types == nil {
 		b.types = newTypes(b, dw)
 	}
+	defer b.dropTypes()
 	t = b.types.entry(d)
+	b.sound = true
 	if enc := encodeType(t); enc != nil {
 		b.cache.put(key, enc)
 	}
