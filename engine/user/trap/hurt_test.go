@@ -205,9 +205,14 @@ int main(void) { char line[64]; puts("ready"); fflush(stdout);
 	p := start(b, bin)
 	attach(b, Options{PID: p.Process.Pid, Probes: []Probe{probe(b, bin, "leaf", ret)}, OnHit: func(*Hit) {}})
 	const batch = 10000
+	var from, to syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &from)
 	for b.Loop() {
 		io.WriteString(p.in, "10000\n")
 		p.line(b)
 	}
+	syscall.Getrusage(syscall.RUSAGE_SELF, &to)
+	cpu := to.Utime.Nano() + to.Stime.Nano() - from.Utime.Nano() - from.Stime.Nano()
+	b.ReportMetric(float64(cpu)/float64(b.N)/batch, "tracer-cpu-ns/hit")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch, "ns/hit")
 }

@@ -218,15 +218,29 @@ const wakeSignal = unix.SIGIO
 
 // interruptible makes wakeSignal end system calls. Go installs its handlers
 // with SA_RESTART, which would make the kernel go on waiting.
-func interruptible() {
+func interruptible() { changeHandler(wakeSignal, 0, saRestart) }
+
+// quietStops tells the kernel not to send this process a SIGCHLD for each stop
+// of a tracee: wait reports it anyway, and a signal costs some thread of ours
+// a run of Go's handler.
+func quietStops() { changeHandler(unix.SIGCHLD, saNoCldStop, 0) }
+
+const (
+	saNoCldStop = 1
+	saRestart   = 0x10000000
+)
+
+// changeHandler changes the flags of a signal's handler and nothing else of it.
+func changeHandler(sig syscall.Signal, set, reset uint64) {
 	type sigaction struct{ handler, flags, restorer, mask uint64 }
-	const saRestart = 0x10000000
 	var sa sigaction
-	if _, _, e := syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(wakeSignal), 0, uintptr(unsafe.Pointer(&sa)), sigsetSize, 0, 0); e != 0 || sa.flags&saRestart == 0 {
+	if _, _, e := syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&sa)), sigsetSize, 0, 0); e != 0 {
 		return
 	}
-	sa.flags &^= saRestart
-	_, _, _ = syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(wakeSignal), uintptr(unsafe.Pointer(&sa)), 0, sigsetSize, 0, 0)
+	if flags := sa.flags&^reset | set; flags != sa.flags {
+		sa.flags = flags
+		_, _, _ = syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&sa)), 0, sigsetSize, 0, 0)
+	}
 }
 
 func (tr *Tracer) tracingThread() int {
@@ -248,6 +262,7 @@ func (tr *Tracer) fail(err error) {
 func (tr *Tracer) run() {
 	runtime.LockOSThread()
 	defer close(tr.done)
+	quietStops()
 	tr.mu.Lock()
 	tr.self = unix.Gettid()
 	tr.mu.Unlock()
