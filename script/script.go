@@ -61,8 +61,8 @@ func Compile(file, src string, e Env, opts Options) (*Compiled, error) {
 	if opts.defaults(l); l.Len() > 0 {
 		return nil, l.Err()
 	}
-	tree := parse.Parse(l.Source, l)
-	if l.Len() > 0 {
+	tree, complete := parse.Parse(l.Source, l)
+	if !complete {
 		return nil, l.Err()
 	}
 	typedScript := check.Check(tree, e, l, check.Options{Params: opts.Params, StrSize: opts.StrSize, CPID: opts.CPID, Arch: typed.ArchByName(opts.Arch)})

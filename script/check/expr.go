@@ -253,7 +253,9 @@ func (c *checker) incDec(e *ast.IncDec) typed.Expr {
 		}
 		return &typed.IncVar{X: typed.X{Type: v.Type, Span: e.At()}, Var: v, Delta: delta, Post: e.Post}
 	}
-	return invalid(e.At())
+	b, d := c.bad(e.X.At(), "can't change this")
+	d.Expected = "a variable `$x` or a map `@x` with `" + e.Op + "`"
+	return b
 }
 
 func sizeofBTF(t btf.Type) (int, error) {

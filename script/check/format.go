@@ -81,7 +81,7 @@ func (c *checker) printf(e *ast.Call) typed.Stmt {
 	}
 	args := e.Args[1:]
 	if len(args) != len(vs) {
-		d := c.diags.Add(e.Span, "the format has %s and there are %s", plural(len(vs), "verb"), plural(len(args), "argument"))
+		d := c.diags.Add(e.Span, "%s in the format, but %s behind it", plural(len(vs), "verb"), plural(len(args), "argument"))
 		if len(args) > len(vs) {
 			d.Hint = "every value needs a verb such as %d or %s in the format"
 		}

@@ -61,7 +61,7 @@ func (c *checker) mapUse(m *ast.MapRef, whole bool) (*mapInfo, []typed.Expr) {
 func plural(n int, what string) string {
 	switch n {
 	case 0:
-		return "no " + what
+		return "no " + what + "s"
 	case 1:
 		return "one " + what
 	}
@@ -166,7 +166,7 @@ func (c *checker) aggregate(s *ast.Assign, m *ast.MapRef, call *ast.Call) typed.
 		c.diags.Unsupported(call.Args[1].At(), "hist with a resolution")
 		return nil
 	}
-	if !c.arity(call, f.args, f.args) || !c.setAgg(info, f.agg, call.Name, s.At()) {
+	if fits := c.setAgg(info, f.agg, call.Name, s.At()); !c.arity(call, f.args, f.args) || !fits {
 		return nil
 	}
 	out := &typed.Aggregate{S: typed.S{Span: s.At()}, Map: info.Map, Keys: keys}
@@ -217,6 +217,9 @@ func (c *checker) lhist(info *mapInfo, call *ast.Call) bool {
 // mapGet checks @x[k] as a value.
 func (c *checker) mapGet(m *ast.MapRef) typed.Expr {
 	info, keys := c.mapUse(m, false)
+	if len(keys) != len(info.Keys) {
+		return invalid(m.At()) // reported
+	}
 	if !info.valued {
 		return c.unset(info, m)
 	}

@@ -71,7 +71,7 @@ func (c *checker) places(a *ast.AttachPoint) []place.Place {
 		return nil
 	}
 	if len(a.Fields) != t.fields {
-		d := c.diags.Add(a.Span, "probe `%s` has %d parts behind its type", a.Type, len(a.Fields))
+		d := c.diags.Add(a.Span, "probe `%s` has %s behind its type", a.Type, plural(len(a.Fields), "part"))
 		d.Expected = "`" + t.form + "`"
 		return nil
 	}

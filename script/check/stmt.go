@@ -101,6 +101,8 @@ func (c *checker) assign(s *ast.Assign) typed.Stmt {
 		}
 		return c.assignMap(s, t, value)
 	}
+	d := c.diags.Add(s.Target.At(), "can't assign to this")
+	d.Expected, d.Hint = "a variable `$x` or a map `@x`", "a script only reads the memory that it traces"
 	return nil
 }
 

@@ -76,11 +76,6 @@ func (p *parser) unary() ast.Expr {
 }
 
 func (p *parser) incDec(op string, x ast.Expr, at diag.Span, post bool) ast.Expr {
-	switch x.(type) {
-	case *ast.Var, *ast.MapRef:
-	default:
-		p.fail(x.At(), "can't change this").Expected = "a variable `$x` or a map `@x` with `" + op + "`"
-	}
 	return &ast.IncDec{Pos: ast.Pos{Span: at}, Op: op, X: x, Post: post}
 }
 

@@ -18,23 +18,30 @@ const (
 	MaxNodes = 2000 // parts of one statement's expressions
 )
 
-// Parse parses a script. It is only usable when diags got nothing.
-func Parse(src *diag.Source, diags *diag.List) *ast.File {
+// Parse parses a script. Complete says that the tree has everything that was
+// written, if with errors: then it can be checked for more of them.
+func Parse(src *diag.Source, diags *diag.List) (f *ast.File, complete bool) {
 	if len(src.Text) > MaxBytes {
 		diags.Add(diag.Span{}, "script has %d bytes, more than %d", len(src.Text), MaxBytes)
-		return &ast.File{}
+		return &ast.File{}, false
 	}
 	p := &parser{s: scan.New(src.Text, diags), diags: diags}
-	f := &ast.File{}
+	f = &ast.File{}
 	for !diags.Full() && p.s.PeekByteAfterBlank() != 0 {
+		if p.s.PeekByteAfterBlank() == ';' { // behind what is no clause
+			p.s.Next()
+			continue
+		}
 		if c := p.topLevel(); c != nil {
 			f.Clauses = append(f.Clauses, c)
+		} else {
+			p.broken = true
 		}
 	}
 	if len(f.Clauses) == 0 && diags.Len() == 0 {
 		diags.Add(diag.Span{}, "script has no probes").Hint = "the least script is `BEGIN { … }`"
 	}
-	return f
+	return f, !p.broken && len(f.Clauses) > 0
 }
 
 type parser struct {
@@ -43,6 +50,7 @@ type parser struct {
 	tok     scan.Token // the token to look at
 	depth   int
 	nodes   int
+	broken  bool // something that was written is not in the tree
 	lastEnd int  // end of the bracket that closed the last list or type
 	inPred  bool // a slash in front of { ends the predicate
 }
@@ -58,7 +66,7 @@ func (p *parser) try(f func()) (ok bool) {
 		switch r := recover().(type) {
 		case nil:
 		case bailout:
-			ok = false
+			ok, p.broken = false, true
 		default:
 			panic(r)
 		}

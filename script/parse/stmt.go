@@ -90,6 +90,7 @@ func (p *parser) stmt() ast.Stmt {
 			p.next()
 			return p.let(at)
 		case "while", "for":
+			p.broken = true
 			p.diags.Unsupported(at, "%s loops", p.tok.Text).Hint = "unroll (N) { … } repeats a block a fixed number of times"
 			p.next()
 			p.skipBlock()
@@ -113,12 +114,6 @@ func (p *parser) simple(at diag.Span, let bool) ast.Stmt {
 	x := p.expr()
 	if p.tok.Kind == scan.Op && assignOps[p.tok.Text] {
 		op := p.next().Text
-		if _, ok := x.(*ast.Var); !ok {
-			if _, ok := x.(*ast.MapRef); !ok {
-				d := p.fail(x.At(), "can't assign to this")
-				d.Expected, d.Hint = "a variable `$x` or a map `@x`", "a script only reads the memory that it traces"
-			}
-		}
 		v := p.expr()
 		return p.end(&ast.Assign{Pos: ast.Pos{Span: at.To(v.At())}, Target: x, Op: op, Value: v, Let: let})
 	}
@@ -138,6 +133,7 @@ func (p *parser) let(at diag.Span) ast.Stmt {
 	x := &ast.Var{Pos: ast.Pos{Span: name.Span}, Name: name.Text}
 	p.next()
 	if !p.tok.Is("=") {
+		p.broken = true
 		p.diags.Unsupported(at.To(name.Span), "a declaration without a value").Hint = "write `let $" + name.Text + " = …;`"
 		for !p.tok.Is(";") && !p.tok.Is("}") && p.tok.Kind != scan.EOF {
 			p.next()

@@ -66,10 +66,10 @@ func digits(text string) (val uint64, rest, problem string) {
 	}
 	rest = text[i:]
 	switch {
-	case i == 0:
-		return 0, "", "has no digits"
 	case base == 8 && rest != "" && isDigit(rest[0]):
 		return 0, "", "is octal and has the digit " + rest[:1]
+	case i == 0:
+		return 0, "", "has no digits"
 	case base == 10 && rest != "" && (rest[0] == 'e' || rest[0] == 'E'):
 		return exponent(val, rest[1:])
 	}

@@ -142,14 +142,13 @@ func (s *Scanner) AttachWord() (string, diag.Span) {
 }
 
 // pathMayGoOn reports whether a slash behind text belongs to the path of a
-// user-space probe's binary, its second field.
+// binary, the second field of probes that have one.
 func pathMayGoOn(text string, colons int) bool {
-	kind, _, _ := strings.Cut(text, ":")
-	switch kind {
-	case "uprobe", "uretprobe", "u", "ur", "usdt", "U", "watchpoint", "w":
-		return colons == 1
+	switch kind, _, _ := strings.Cut(text, ":"); kind {
+	case "interval", "i", "profile", "p", "tracepoint", "t", "rawtracepoint", "rt", "software", "s", "hardware", "h", "kprobe", "k", "kretprobe", "kr", "fentry", "f", "fexit", "fr", "iter", "it":
+		return false
 	}
-	return false
+	return colons == 1
 }
 
 // PeekByteAfterBlank is the next byte behind white space and comments, 0 at the end.
