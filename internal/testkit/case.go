@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/rogpeppe/go-internal/txtar"
 )
@@ -25,7 +26,8 @@ const (
 type Case struct {
 	Archive *txtar.Archive
 	Kernel  Relation
-	Why     string // Stricter, Looser
+	Why     string      // Stricter, Looser
+	Since   abi.Version // the first kernel that can be asked
 
 	Prog    string
 	Verdict Verdict
@@ -120,9 +122,15 @@ func ParseCase(data []byte) (*Case, error) {
 	return c, nil
 }
 
-// comment reads "kernel: same" and the like.
+// comment reads "kernel: same", "since: 6.6" and the like.
 func (c *Case) comment(text string) error {
 	for _, line := range strings.Split(text, "\n") {
+		if v, ok := strings.CutPrefix(line, "since:"); ok {
+			var err error
+			if c.Since, err = abi.ParseVersion(strings.TrimSpace(v)); err != nil {
+				return err
+			}
+		}
 		rest, ok := strings.CutPrefix(line, "kernel:")
 		if !ok {
 			continue

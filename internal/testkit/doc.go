@@ -8,6 +8,9 @@
 //	kernel: same             the kernel gives the same verdict
 //	kernel: stricter: why    the kernel rejects what gtrace accepts
 //	kernel: looser: why      the kernel accepts what gtrace rejects
+//	since: 6.6               an older kernel is not asked
+//
+// gtrace's own verdict is for kernel 6.18 on every machine.
 //
 // Its sections:
 //

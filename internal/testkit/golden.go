@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/image"
 	"github.com/gtrace-dev/gtrace/object"
 	"github.com/gtrace-dev/gtrace/verify"
@@ -24,6 +25,9 @@ import (
 // checking mode, and the kernel.
 
 var update = flag.Bool("update", false, "rewrite the explain sections of golden cases")
+
+// judged is the kernel version that verdicts are for.
+var judged = abi.V(6, 18)
 
 // machine runs a program that was accepted.
 type machine interface {
@@ -61,11 +65,14 @@ func golden(t *testing.T, file string) {
 		t.Fatal("the section prog has no entry program: give a .section that names a program type")
 	}
 	addLines(o, c)
-	target, err := image.Running()
+	running, err := image.Running()
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := image.Build(o, o.Programs[0].Name, target)
+	// Verdicts are for one kernel, whichever runs: cases must not change with the machine.
+	target := *running
+	target.Version = judged
+	img, err := image.Build(o, o.Programs[0].Name, &target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +93,9 @@ func golden(t *testing.T, file string) {
 	}
 	t.Run("kernel", func(t *testing.T) {
 		RequireBPF(t)
+		if running.Version < c.Since {
+			t.Skipf("the case needs kernel %s, this one is %s", c.Since, running.Version)
+		}
 		oracle(t, c, img)
 	})
 }

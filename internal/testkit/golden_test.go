@@ -17,6 +17,7 @@ func TestParseCaseErrors(t *testing.T) {
 		{"kernel: odd\n" + prog, "expected kernel"},
 		{"kernel: looser\n" + prog, "WHY"},
 		{"kernel: same\n" + prog, "neither"},
+		{"kernel: same\nsince: now\n" + prog, "now"},
 		{"kernel: same\n-- verdict --\naccept\n", "no section prog"},
 		{"kernel: same\n" + prog + "-- verdict --\nmaybe\n", "expected accept"},
 		{"kernel: same\n" + prog + "-- verdict --\nreject x\n", "expected accept"},

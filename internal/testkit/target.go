@@ -26,7 +26,7 @@ func Build(t testing.TB, lang, src string, flags ...string) string {
 	out := filepath.Join(t.TempDir(), strings.TrimSuffix(filepath.Base(src), ".c"))
 	if lang == "go" {
 		// The go command has its own cache, which knows all of the package's files.
-		run(t, append(append([]string{"go", "build", "-o", out}, flags...), src), "CGO_ENABLED=0")
+		run(t, append(append([]string{"go", "build", "-buildvcs=false", "-o", out}, flags...), src), "CGO_ENABLED=0")
 		return out
 	}
 	data, err := os.ReadFile(src)
