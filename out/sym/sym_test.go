@@ -3,8 +3,6 @@ package sym
 import (
 	"os"
 	"path/filepath"
-	"reflect"
-	"strings"
 	"testing"
 )
 
@@ -49,29 +47,6 @@ func TestKernelHidden(t *testing.T) {
 	}
 	if got := (&Table{Proc: filepath.Join(dir, "none")}).Kernel(0x1000); got != "" {
 		t.Errorf("no table names %q", got)
-	}
-}
-
-//go:noinline
-func landmark() int { return os.Getpid() }
-
-// TestUser looks the test's own code up through its mappings.
-func TestUser(t *testing.T) {
-	if landmark() == 0 {
-		t.Fatal("no pid")
-	}
-	tab := &Table{}
-	addr := uint64(reflect.ValueOf(landmark).Pointer())
-	pid := uint32(os.Getpid())
-	got := tab.User(pid, addr)
-	if got != "github.com/gtrace-dev/gtrace/out/sym.landmark" {
-		t.Skipf("the test binary has no symbols: %q", got) // go test without -o strips
-	}
-	if got := tab.User(pid, addr+1); !strings.HasSuffix(got, ".landmark+1") {
-		t.Errorf("inside: %q", got)
-	}
-	if got := tab.User(pid, 16); got != "" {
-		t.Errorf("unmapped address: %q", got)
 	}
 }
 
