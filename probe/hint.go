@@ -11,6 +11,14 @@ import (
 	"github.com/gtrace-dev/gtrace/usertype"
 )
 
+// hint is looked up once for a binary.
+func (r *Resolver) hint(b *usertype.Binary) string {
+	if r.hints[b.Path] == "" {
+		r.hints[b.Path] = hint(b)
+	}
+	return r.hints[b.Path]
+}
+
 func hint(b *usertype.Binary) string {
 	var ways []string
 	if pkg := debianPackage(b.Path); pkg != "" {

@@ -12,7 +12,8 @@ import (
 
 // Listed is a probe that a pattern names.
 type Listed struct {
-	Place place.Place
+	Place     place.Place
+	Signature string // see Resolver.Signature; filled in if Options.Signatures is set
 }
 
 // listKinds are the probe types that can be listed, with their short names.
@@ -68,6 +69,9 @@ func (r *Resolver) list(k place.Kind, f []string) ([]Listed, error) {
 	out := make([]Listed, len(ps))
 	for i, p := range ps {
 		out[i].Place = p
+		if r.o.Signatures {
+			out[i].Signature = r.Signature(p)
+		}
 	}
 	return out, nil
 }

@@ -180,13 +180,18 @@ func (r *Resolver) mapped(name string) string {
 	defer f.Close()
 	sc := bufio.NewScanner(f)
 	for sc.Scan() {
-		_, path, ok := strings.Cut(sc.Text(), "/")
+		head, path, ok := strings.Cut(sc.Text(), "/")
 		if !ok || !names(name, filepath.Base(path)) {
 			continue
 		}
-		path = r.targetRoot() + "/" + path
-		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
-			return path
+		f := strings.Fields(head)
+		inode := f[len(f)-1]
+		// After chroot(2) the kernel writes paths as we see them, else as the target does.
+		for _, p := range []string{r.targetRoot() + "/" + path, "/" + path} {
+			var st syscall.Stat_t
+			if syscall.Stat(p, &st) == nil && fmt.Sprint(st.Ino) == inode {
+				return p
+			}
 		}
 	}
 	return ""

@@ -25,6 +25,8 @@ type Options struct {
 	CacheDir string
 	// NoCache turns that cache off.
 	NoCache bool
+	// Signatures makes List say the types of arguments.
+	Signatures bool
 }
 
 // Resolver implements env.Env. It is not safe for concurrent use.
@@ -36,6 +38,7 @@ type Resolver struct {
 	kernel    *btf.Spec
 	kernelErr error
 	formats   map[string][]byte // tracefs format files by category/event
+	hints     map[string]string // how to get debug information, by binary
 }
 
 var _ env.Env = (*Resolver)(nil)
@@ -45,7 +48,7 @@ func New(o Options) *Resolver {
 	if o.KernelBTF == nil {
 		o.KernelBTF = btf.LoadKernelSpec
 	}
-	return &Resolver{o: o, binaries: map[string]*usertype.Binary{}, formats: map[string][]byte{}}
+	return &Resolver{o: o, binaries: map[string]*usertype.Binary{}, formats: map[string][]byte{}, hints: map[string]string{}}
 }
 
 // Close releases the binaries that were opened.

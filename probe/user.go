@@ -3,6 +3,7 @@ package probe
 // user.go resolves uprobes and uretprobes: symbols and addresses of binaries.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -61,7 +62,7 @@ func (r *Resolver) matchUser(p env.Pattern) ([]place.Place, error) {
 		return nil, err
 	}
 	if len(syms) == 0 {
-		return nil, noFunction(b, name)
+		return nil, r.noFunction(b, name)
 	}
 	return places(b, p, syms)
 }
@@ -138,7 +139,7 @@ func wildSymbols(b *usertype.Binary, pattern string) ([]usertype.Symbol, error) 
 			continue
 		}
 		if n := len(out); n > 0 && out[n-1].Addr == s.Addr {
-			if s.Global && !out[n-1].Global {
+			if better(s, out[n-1]) {
 				out[n-1] = s
 			}
 			continue
@@ -147,6 +148,15 @@ func wildSymbols(b *usertype.Binary, pattern string) ([]usertype.Symbol, error) 
 	}
 	slices.SortStableFunc(out, func(x, y usertype.Symbol) int { return strings.Compare(x.Name, y.Name) })
 	return out, nil
+}
+
+// better reports whether a is the more usual name of the address that both have.
+func better(a, b usertype.Symbol) bool {
+	hidden := func(s usertype.Symbol) int { return len(s.Name) - len(strings.TrimLeft(s.Name, "_")) }
+	if a.Global != b.Global {
+		return a.Global
+	}
+	return cmp.Or(cmp.Compare(hidden(a), hidden(b)), cmp.Compare(len(a.Name), len(b.Name))) < 0
 }
 
 // indirect says which implementations an IFUNC may pick.
@@ -168,14 +178,14 @@ func indirect(b *usertype.Binary, s usertype.Symbol) error {
 	return e
 }
 
-func noFunction(b *usertype.Binary, name string) error {
+func (r *Resolver) noFunction(b *usertype.Binary, name string) error {
 	all, err := b.Symbols()
 	if err != nil {
 		return err
 	}
 	e := &env.NotFound{What: "function", Name: name, In: b.Path}
 	if len(all) == 0 {
-		e.In += " (it is stripped: no symbols; " + hint(b) + ")"
+		e.In += " (it is stripped: no symbols; " + r.hint(b) + ")"
 		return e
 	}
 	e.Candidates = usertype.Near(name, func(yield func(string) bool) {
@@ -239,7 +249,7 @@ func (r *Resolver) explain(b *usertype.Binary, err error) error {
 	case errors.As(err, &nf):
 		return &env.NotFound{What: nf.What, Name: nf.Name, In: nf.In, Candidates: nf.Candidates}
 	case errors.As(err, &nd):
-		h := hint(b)
+		h := r.hint(b)
 		if nd.Why != "" {
 			h = nd.Why + "; " + h
 		}
