@@ -98,8 +98,8 @@ func (w *walk) prepare() string {
 	if row == nil || row.Context.Name == "" {
 		return "program type " + img.Attach.Type.String()
 	}
-	if !row.Tracing {
-		return "program type " + row.Name
+	if row.Type == abi.Tracing && row.Expected != abi.AttachTraceRawTp {
+		return fmt.Sprintf("program type %s with attach type %d", row.Name, row.Expected)
 	}
 	if img.Attach.Sleepable {
 		return "sleepable programs"
@@ -175,12 +175,43 @@ func (w *walk) args(in isa.Insn) int {
 	return -1
 }
 
+// separateStack is the size from which on a function of a tracing program has
+// a stack of its own, and privateStacks is the release that brought those.
+const separateStack = 64
+
+var privateStacks = abi.V(6, 13)
+
 // depth judges the stack that nested functions use together.
 func (w *walk) depth() (int, fault.Fault) {
-	depth, frames := w.graph.StackDepth(w.used, 16)
-	w.facts.StackDepth = depth
-	if depth > state.StackSize {
-		return 0, fault.StackTooDeep{Depth: depth, Max: state.StackSize, Frames: frames}
+	total, _ := w.graph.StackDepth(func(f int) int { return frameSize(w.used[f]) })
+	w.facts.StackDepth = total
+	own := w.row.Tracing && w.img.Target.Version >= privateStacks && w.img.Target.Arch == "amd64"
+	shared, frames := w.graph.StackDepth(func(f int) int {
+		if n := frameSize(w.used[f]); !own || n < separateStack {
+			return n
+		}
+		return 0
+	})
+	if shared > state.StackSize {
+		return w.deepest(), fault.StackTooDeep{Depth: shared, Max: state.StackSize, Frames: frames}
 	}
 	return 0, nil
+}
+
+// frameSize is what a function's frame takes, given what it uses.
+func frameSize(used int) int { return (used + 15) / 16 * 16 }
+
+// deepest is the last call that the deepest chain of functions makes.
+func (w *walk) deepest() int {
+	at, f := 0, 0
+	for len(w.graph.Funcs[f].Calls) > 0 {
+		best := -1
+		for _, c := range w.graph.Funcs[f].Calls {
+			if w.used[c.Func] > best {
+				best, at = w.used[c.Func], c.Insn
+			}
+		}
+		f = w.graph.FuncAt(at + 1 + int(w.insns[at].Imm))
+	}
+	return at
 }

@@ -96,7 +96,8 @@ func (w *walk) one() (next int, f fault.Fault) {
 			w.path.Settle(w.insns)
 			return end, nil
 		case prune.Cycles:
-			return 0, fault.InfiniteLoop{Head: pc}
+			w.pc = w.path.LoopHead(w.graph, pc)
+			return 0, fault.InfiniteLoop{Head: w.pc}
 		}
 	}
 	if p, ok := w.img.Poison[pc]; ok {

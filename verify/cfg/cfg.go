@@ -297,10 +297,9 @@ func nesting(g *Graph, _ []Start, rules Rules) (int, fault.Fault) {
 	return 0, nil
 }
 
-// StackDepth is the deepest chain of frames from function 0, given the stack
-// that each function uses, and how many frames it has. Each frame is rounded
-// up to round bytes.
-func (g *Graph) StackDepth(used []int, round int) (depth, frames int) {
+// StackDepth is the deepest chain of frames from function 0, given the size of
+// each function's frame, and how many frames it has.
+func (g *Graph) StackDepth(size func(f int) int) (depth, frames int) {
 	memo := make([][2]int, len(g.Funcs))
 	var visit func(f int) [2]int
 	visit = func(f int) [2]int {
@@ -313,8 +312,7 @@ func (g *Graph) StackDepth(used []int, round int) (depth, frames int) {
 				below = d
 			}
 		}
-		own := (max(used[f], 1) + round - 1) / round * round
-		memo[f] = [2]int{own + below[0], below[1] + 1}
+		memo[f] = [2]int{size(f) + below[0], below[1] + 1}
 		return memo[f]
 	}
 	d := visit(0)

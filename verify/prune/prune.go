@@ -74,6 +74,23 @@ func (p *Path) End() {
 
 func trim(l []Step) []Step { return l[:len(l):len(l)] }
 
+// LoopHead finds where the loop that came back to insn begins.
+func (p *Path) LoopHead(g *cfg.Graph, insn int) int {
+	log := p.log
+	for c := p.last; ; c = c.parent {
+		for i := len(log) - 1; i >= 0; i-- {
+			at := int(log[i].Insn)
+			if g.Loop[at] || at == insn {
+				return at
+			}
+		}
+		if c == nil {
+			return insn
+		}
+		log = c.log
+	}
+}
+
 // Table keeps the checkpoints of one program.
 type Table struct {
 	g    *cfg.Graph
@@ -88,6 +105,9 @@ type Table struct {
 func New(g *cfg.Graph, l *live.Table) *Table {
 	return &Table{g: g, live: l, at: make([][]*Checkpoint, len(g.Insns))}
 }
+
+// keepMisses is how often a state may be compared in vain, for each time that it ended a path.
+const keepMisses = 3
 
 // Visit decides about state s before instruction insn, and may keep it.
 func (t *Table) Visit(insn int, s *state.State, p *Path) Decision {
@@ -104,8 +124,9 @@ func (t *Table) Visit(insn int, s *state.State, p *Path) Decision {
 			if loop && p.jumps < 20 && p.steps < 100 {
 				add = false // a loop: not every turn is worth keeping
 			}
-			c.misses++
-			kept = append(kept, c)
+			if c.misses++; c.misses <= keepMisses {
+				kept = append(kept, c)
+			}
 			continue
 		}
 		if t.equal(c, s, covers) {
@@ -116,7 +137,7 @@ func (t *Table) Visit(insn int, s *state.State, p *Path) Decision {
 			break
 		}
 		c.misses++
-		if c.misses > 3*c.hits+3 {
+		if c.misses > keepMisses*(c.hits+1) {
 			continue // not worth its comparisons
 		}
 		kept = append(kept, c)
