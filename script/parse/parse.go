@@ -232,7 +232,7 @@ func (p *parser) attachPoint(text string, at diag.Span) *ast.AttachPoint {
 		off += len(part) + 1
 	}
 	a.Type, a.Fields = parts[0], parts[1:]
-	if n := len(a.Fields); n == 2 && a.Type[0] == 'u' {
+	if n := len(a.Fields); n == 2 && strings.HasPrefix(a.Type, "u") {
 		if name, o, ok := cutLast(a.Fields[1], '+'); ok && !strings.HasSuffix(name, "operator") {
 			v, problem := scan.ParseInt(o)
 			if problem != "" {
