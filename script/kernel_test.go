@@ -113,6 +113,9 @@ func (l *loaded) load(f *object.Func) (fd int, log string, err error) {
 		le.PutUint32(attr[108:], uint32(id))
 	}
 	r, _, errno := unix.Syscall(unix.SYS_BPF, 5, uintptr(unsafe.Pointer(&attr[0])), uintptr(len(attr)))
+	for try := 0; errno == unix.EAGAIN && try < 100; try++ { // a signal came in between
+		r, _, errno = unix.Syscall(unix.SYS_BPF, 5, uintptr(unsafe.Pointer(&attr[0])), uintptr(len(attr)))
+	}
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(license)
 	log = string(logBuf[:max(bytes.IndexByte(logBuf, 0), 0)])
