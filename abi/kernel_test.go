@@ -21,9 +21,9 @@ type loadAttr struct {
 	name                [16]byte
 	ifindex, expected   uint32
 	btfFD, funcRecSize  uint32
-	funcInfo            uint64
+	funcInfo            unsafe.Pointer
 	funcCnt, lineRec    uint32
-	lineInfo            uint64
+	lineInfo            unsafe.Pointer
 	lineCnt, attachType uint32
 }
 
@@ -35,6 +35,9 @@ func tryLoad(a Attach, btfID uint32, insns []byte, license string, buf []byte) (
 		insnCnt: uint32(len(insns) / 8), insns: unsafe.Pointer(&insns[0]),
 		license: unsafe.Pointer(&lic[0]), logLevel: 1,
 		logBuf: unsafe.Pointer(&buf[0]), logSize: uint32(len(buf)),
+	}
+	if bytes.Contains(insns, []byte{0x18, 0x42}) || bytes.Contains(insns, []byte{0x18, 0x43}) { // loads a callback's address
+		attr.btfFD, attr.funcRecSize, attr.funcInfo, attr.funcCnt = callbackBTF, 8, unsafe.Pointer(&callbackFuncs[0]), 2
 	}
 	if a.Sleepable {
 		attr.flags = 1 << 4 // BPF_F_SLEEPABLE
@@ -51,6 +54,12 @@ func tryLoad(a Attach, btfID uint32, insns []byte, license string, buf []byte) (
 	log, _, _ := bytes.Cut(buf, []byte{0})
 	return string(log), errno
 }
+
+// callbackBTF and callbackFuncs are BTF and struct bpf_func_info for programs with a callback.
+var (
+	callbackBTF   uint32
+	callbackFuncs [4]uint32
+)
 
 func slot(op, regs byte, off int16, imm int32) []byte {
 	b := []byte{op, regs, 0, 0, 0, 0, 0, 0}

@@ -1,0 +1,374 @@
+package abi
+
+import (
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// This file makes a valid call of each helper that the table has a prototype
+// of, and invalid near-twins, and compares with what the kernel says.
+
+// asm is a program under construction.
+type asm struct {
+	code  []byte
+	fixup int // slot of a 64-bit load of the callback's address, -1 for none
+}
+
+func (a *asm) op(op, dst, src byte, off int16, imm int32) *asm {
+	a.code = append(a.code, slot(op, dst|src<<4, off, imm)...)
+	return a
+}
+
+func (a *asm) mov(dst byte, imm int32) *asm { return a.op(0xb7, dst, 0, 0, imm) }
+func (a *asm) reg(dst, src byte) *asm       { return a.op(0xbf, dst, src, 0, 0) }
+func (a *asm) add(dst byte, imm int32) *asm { return a.op(0x07, dst, 0, 0, imm) }
+func (a *asm) call(id int32) *asm           { return a.op(0x85, 0, 0, 0, id) }
+func (a *asm) exit() *asm                   { return a.mov(0, 0).op(0x95, 0, 0, 0, 0) }
+func (a *asm) mapFD(dst byte, m *ebpf.Map) *asm {
+	return a.op(0x18, dst, 1, 0, int32(m.FD())).op(0, 0, 0, 0, 0)
+}
+func (a *asm) mapValue(dst byte, m *ebpf.Map) *asm {
+	return a.op(0x18, dst, 2, 0, int32(m.FD())).op(0, 0, 0, 0, 0)
+}
+
+// protoTest has what calls need.
+type protoTest struct {
+	maps   map[MapType]*ebpf.Map
+	rodata *ebpf.Map
+	buf    []byte
+	ids    map[Attach]uint32
+}
+
+func newProtoTest(t *testing.T) *protoTest {
+	_, ids := kernelTypes(t)
+	p := &protoTest{maps: map[MapType]*ebpf.Map{}, buf: make([]byte, 1<<18), ids: ids}
+	create := func(spec *ebpf.MapSpec) *ebpf.Map {
+		m, err := ebpf.NewMap(spec)
+		if err != nil {
+			t.Fatalf("%s: %v", spec.Type, err)
+		}
+		t.Cleanup(func() { m.Close() })
+		return m
+	}
+	for mt, key := range map[MapType]uint32{
+		MapHash: 8, MapArray: 4, MapProgArray: 4, MapPerfEvent: 4, MapPerCPUArray: 4, MapStackTrace: 4, MapCgroupArray: 4, MapQueue: 0, MapDevmap: 4, MapRingBuf: 0,
+	} {
+		spec := &ebpf.MapSpec{Type: ebpf.MapType(mt), KeySize: key, ValueSize: 8, MaxEntries: 4}
+		switch mt {
+		case MapRingBuf:
+			spec.ValueSize, spec.MaxEntries = 0, 4096
+		case MapProgArray, MapPerfEvent, MapCgroupArray, MapDevmap:
+			spec.ValueSize = 4
+		}
+		p.maps[mt] = create(spec)
+	}
+	p.callbackInfo(t)
+	p.rodata = create(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: 1, Flags: MapRdonlyProg})
+	if err := p.rodata.Put(uint32(0), []byte("abc\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.rodata.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// callbackInfo makes the BTF that the kernel wants of programs with callbacks.
+func (p *protoTest) callbackInfo(t *testing.T) {
+	t.Helper()
+	i32 := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
+	proto := &btf.FuncProto{Return: i32, Params: []btf.FuncParam{{Name: "a", Type: &btf.Pointer{Target: &btf.Void{}}}}}
+	b, err := btf.NewBuilder([]btf.Type{&btf.Func{Name: "main", Type: proto, Linkage: btf.GlobalFunc}, &btf.Func{Name: "callback", Type: proto}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := btf.NewHandle(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	spec, err := b.Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	callbackBTF = uint32(h.FD())
+	for i, n := range []string{"main", "callback"} {
+		var f *btf.Func
+		if err := spec.TypeByName(n, &f); err != nil {
+			t.Fatal(err)
+		}
+		id, err := spec.TypeID(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		callbackFuncs[2*i+1] = uint32(id)
+	}
+}
+
+// mapFor picks a map that h takes.
+func (p *protoTest) mapFor(h *Helper) *ebpf.Map {
+	if h.MapTypes == nil {
+		return p.maps[MapHash]
+	}
+	for _, mt := range h.MapTypes {
+		if m := p.maps[mt]; m != nil {
+			return m
+		}
+	}
+	return nil
+}
+
+// valid loads register r with a valid argument of kind k; size is the memory's.
+func (p *protoTest) valid(a *asm, h *Helper, k ArgKind, r byte, size int32) {
+	switch k {
+	case ArgAnything:
+		a.mov(r, 0)
+	case ArgConstMapPtr:
+		a.mapFD(r, p.mapFor(h))
+	case ArgMapKey, ArgMapValue, ArgMem, ArgMemOrNull:
+		a.reg(r, 10).add(r, -64)
+	case ArgUninitMapValue, ArgUninitMem, ArgUninitMemOrNull:
+		a.reg(r, 10).add(r, -128)
+	case ArgUninitU64:
+		a.reg(r, 10).add(r, -136)
+	case ArgConstSize, ArgConstSizeOrZero:
+		a.mov(r, size)
+	case ArgCtx:
+		a.reg(r, 6)
+	case ArgConstAllocSize:
+		a.mov(r, 8)
+	case ArgRingMem:
+		a.reg(r, 7)
+	case ArgConstStr:
+		a.mapValue(r, p.rodata)
+	case ArgBTFTask:
+		a.reg(r, 8)
+	case ArgFuncPtr:
+		a.fixup = len(a.code) / 8
+		a.op(0x18, r, 4, 0, 0).op(0, 0, 0, 0, 0)
+	case ArgStackOrNull:
+		a.mov(r, 0)
+	}
+}
+
+// unknown is where in the stack a number lies that the verifier cannot know.
+const unknown = -144
+
+// before makes what a call of h needs: memory, a record, a task. r6 is the context.
+func (p *protoTest) before(h *Helper) *asm {
+	a := &asm{fixup: -1}
+	a.reg(6, 1).call(7).op(0x7b, 10, 0, unknown, 0)
+	for off := int16(-64); off < 0; off += 8 {
+		a.op(0x7a, 10, 0, off, 0)
+	}
+	for _, k := range h.Args {
+		switch k {
+		case ArgRingMem:
+			a.mapFD(1, p.maps[MapRingBuf]).mov(2, 8).mov(3, 0).call(131)
+			a.reg(7, 0).op(0x55, 7, 0, 2, 0).exit()
+		case ArgBTFTask:
+			a.call(158).reg(8, 0)
+		}
+	}
+	return a
+}
+
+// after ends the program: a record is given back, a callback follows.
+func (p *protoTest) after(h *Helper, a *asm) []byte {
+	if h.Ret == RetRingMemOrNull {
+		a.op(0x15, 0, 0, 3, 0).reg(1, 0).mov(2, 0).call(133)
+	}
+	a.exit()
+	if a.fixup >= 0 {
+		at := len(a.code)/8 - a.fixup - 1
+		callbackFuncs[2] = uint32(len(a.code) / 8)
+		copy(a.code[a.fixup*8:], slot(0x18, a.code[a.fixup*8+1], 0, int32(at)))
+		a.exit()
+	}
+	return a.code
+}
+
+// build makes a call of h; change may replace argument i.
+func (p *protoTest) build(h *Helper, change func(a *asm, i int, k ArgKind, r byte) bool) []byte {
+	a := p.before(h)
+	for i, k := range h.Args {
+		if change == nil || !change(a, i, k, byte(i+1)) {
+			p.valid(a, h, k, byte(i+1), 8)
+		}
+	}
+	a.call(h.ID)
+	return p.after(h, a)
+}
+
+// attachesFor are the program types that have h and can be loaded here.
+func (p *protoTest) attachesFor(h *Helper) (out []Attach) {
+	tp := Attach{Type: Tracing, Expected: AttachTraceRawTp}
+	for _, a := range []Attach{{Type: Kprobe}, {Type: Tracepoint}, {Type: PerfEvent}, {Type: RawTracepoint}, tp, {Type: SocketFilter}, {Type: SchedCLS}, {Type: SchedACT}, {Type: XDP}, {Type: CGroupSKB}, {Type: LWTXmit}, {Type: LWTIn}} {
+		if a == tp && p.ids[a] == 0 || !h.Has(ProgramFor(a)) {
+			continue
+		}
+		if h.Sleepable && a.Type != Kprobe {
+			continue
+		}
+		a.Sleepable = h.Sleepable
+		if out = append(out, a); h.ID == 12 {
+			break // a program array belongs to the type that uses it first
+		}
+	}
+	return out
+}
+
+func TestPrototypesKernel(t *testing.T) {
+	p := newProtoTest(t)
+	tested := 0
+	for id := range helpers {
+		h := HelperByID(int32(id))
+		if h == nil || h.Named || lockedDown[h.Name] {
+			continue
+		}
+		ats := p.attachesFor(h)
+		if len(ats) == 0 {
+			t.Logf("%s: no program type here to test it with", h.Name)
+		}
+		for _, at := range ats {
+			p.testPrototype(t, h, at)
+			tested++
+		}
+	}
+	t.Logf("%d pairs of program type and prototype", tested)
+}
+
+func (p *protoTest) testPrototype(t *testing.T, h *Helper, at Attach) {
+	t.Helper()
+	load := func(code []byte) (bool, string) {
+		log, err := tryLoad(at, p.ids[Attach{Type: at.Type, Expected: at.Expected}], code, "GPL", p.buf)
+		return err == nil, log
+	}
+	if ok, log := load(p.build(h, nil)); !ok {
+		t.Errorf("%s in %s: the kernel does not take a valid call:\n%s", h.Name, at.Type, log)
+		return
+	}
+	for i := range h.Args {
+		for name, change := range p.twins(h, i) {
+			code := p.build(h, func(a *asm, j int, k ArgKind, r byte) bool { return change(a, j, r) })
+			want := name[0] == '+'
+			if ok, log := load(code); ok != want {
+				t.Errorf("%s in %s, argument %d, %s: accepted %v\n%s", h.Name, at.Type, i+1, name[1:], ok, log)
+			}
+		}
+	}
+	p.testReturn(t, h, load)
+}
+
+// twins are changes of argument i; the name's first character says whether the kernel must accept.
+func (p *protoTest) twins(h *Helper, i int) map[string]func(a *asm, j int, r byte) bool {
+	k, m := h.Args[i], map[string]func(*asm, int, byte) bool{}
+	with := func(name string, f func(a *asm, r byte)) {
+		m[name] = func(a *asm, j int, r byte) bool {
+			if j == i {
+				f(a, r)
+			}
+			return j == i
+		}
+	}
+	rodata := func(a *asm, r byte) { a.mapValue(r, p.rodata) }
+	switch k {
+	case ArgConstSize:
+		with("-size 0", func(a *asm, r byte) { a.mov(r, 0) })
+		with("-size -1", func(a *asm, r byte) { a.mov(r, -1) })
+	case ArgConstSizeOrZero:
+		with("+size 0", func(a *asm, r byte) { a.mov(r, 0) })
+		with("-size -1", func(a *asm, r byte) { a.mov(r, -1) })
+	case ArgAnything:
+		with("+any number", func(a *asm, r byte) { a.op(0x79, r, 10, unknown, 0) })
+	case ArgStackOrNull:
+		with("+the stack", func(a *asm, r byte) { a.reg(r, 10).add(r, -64) })
+		with("-a number", func(a *asm, r byte) { a.mov(r, 1) })
+	case ArgConstAllocSize:
+		with("-unknown", func(a *asm, r byte) { a.op(0x79, r, 10, unknown, 0) })
+	default:
+		with("-a number", func(a *asm, r byte) { a.mov(r, 1) })
+	}
+	switch k {
+	case ArgMem, ArgMapKey, ArgMapValue, ArgMemOrNull:
+		with("+read-only memory", rodata)
+	case ArgUninitMem, ArgUninitMapValue, ArgUninitMemOrNull, ArgUninitU64:
+		with("-read-only memory", rodata)
+	case ArgCtx:
+		with("-moved context", func(a *asm, r byte) { a.reg(r, 6).add(r, 8) })
+	case ArgConstStr:
+		with("-the stack", func(a *asm, r byte) { a.reg(r, 10).add(r, -64) })
+	}
+	null := func(sign string) {
+		m[sign+"NULL and 0"] = func(a *asm, j int, r byte) bool {
+			if j == i || j == i+1 {
+				a.mov(r, 0)
+			}
+			return j == i || j == i+1
+		}
+	}
+	switch k {
+	case ArgMemOrNull, ArgUninitMemOrNull:
+		null("+")
+	case ArgMem, ArgUninitMem:
+		null("-")
+	}
+	return m
+}
+
+// testReturn asks whether r0 is a number, by arithmetic that no pointer survives.
+func (p *protoTest) testReturn(t *testing.T, h *Helper, load func([]byte) (bool, string)) {
+	t.Helper()
+	if h.Ret == RetRingMemOrNull {
+		return // it has to be given back; the valid call shows what it is
+	}
+	a := p.before(h)
+	for i, k := range h.Args {
+		p.valid(a, h, k, byte(i+1), 8)
+	}
+	a.call(h.ID).op(0x57, 0, 0, 0, 1)
+	if ok, log := load(p.after(h, a)); ok != (h.Ret == RetInteger) {
+		t.Errorf("%s: the kernel takes its result for a number: %v, table: %v\n%s", h.Name, ok, h.Ret == RetInteger, log)
+	}
+}
+
+// Packet pointers are void behind the helpers that the table says, and behind no others.
+func TestPacketKernel(t *testing.T) {
+	p := newProtoTest(t)
+	tested := 0
+	for id := range helpers {
+		h := HelperByID(int32(id))
+		if h == nil || h.Named {
+			continue
+		}
+		for _, at := range []Attach{{Type: SchedCLS}, {Type: XDP}} {
+			if !h.Has(ProgramFor(at)) || h.Sleepable || h.ReleaseArg != 0 || h.ID == 12 {
+				continue // tail calls end the program
+			}
+			data := int16(76)
+			if at.Type == XDP {
+				data = 0
+			}
+			a := p.before(h)
+			a.op(0x61, 7, 6, data, 0).op(0x61, 2, 6, data+4, 0).reg(3, 7).add(3, 8).op(0xbd, 3, 2, 2, 0).exit()
+			for i, k := range h.Args {
+				p.valid(a, h, k, byte(i+1), 8)
+			}
+			a.call(h.ID)
+			if h.Ret == RetRingMemOrNull {
+				continue
+			}
+			a.op(0x71, 1, 7, 0, 0)
+			log, err := tryLoad(at, 0, p.after(h, a), "GPL", p.buf)
+			if (err != nil) != h.InvalidatesPacket {
+				t.Errorf("%s in %s: packet pointers survive: %v, table says void: %v\n%s", h.Name, at.Type, err == nil, h.InvalidatesPacket, log)
+			}
+			tested++
+		}
+	}
+	if tested < 100 {
+		t.Errorf("only %d calls tested", tested)
+	}
+}
