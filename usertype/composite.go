@@ -2,10 +2,17 @@ package usertype
 
 // composite.go converts structs, unions and classes.
 
-import "github.com/cilium/ebpf/btf"
+import (
+	"bytes"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+)
 
 const (
+	atVirtuality      = 0x4c
 	atSignature       = 0x69
+	atDefaulted       = 0x8b
 	ccPassByReference = 4 // DW_CC_pass_by_reference
 )
 
@@ -36,10 +43,14 @@ func (t *types) composite(d die, name string) btf.Type {
 		s := &btf.Struct{Name: name, Size: size32(d, size)}
 		typ, members = s, &s.Members
 	}
-	if cc, ok := d.uint(atCallingConvention); ok && cc == ccPassByReference {
+	cc, marked := d.uint(atCallingConvention)
+	if marked && cc == ccPassByReference {
 		t.byRef[typ] = true
 	}
 	d.each(func(k die) bool {
+		if !marked && nonTrivial(k, name) {
+			t.byRef[typ] = true
+		}
 		if k.ab.tag == tagMember || k.ab.tag == tagInheritance {
 			if m, ok := t.member(k); ok && uint64(m.Offset) <= size*8 {
 				*members = append(*members, m)
@@ -48,6 +59,40 @@ func (t *types) composite(d die, name string) btf.Type {
 		return len(*members) < maxMembers-1
 	})
 	return typ
+}
+
+// nonTrivial reports whether a child of a C++ class makes it one that can't be
+// copied byte by byte, and so is returned through memory (Itanium C++ ABI,
+// §3.1.3): a destructor, a constructor that copies or moves, virtual functions.
+func nonTrivial(k die, class string) bool {
+	switch k.ab.tag {
+	case tagMember:
+		v, ok := k.attr(atName)
+		return ok && bytes.HasPrefix(v.bytes(), []byte("_vptr"))
+	case tagInheritance:
+		virtual, _ := k.uint(atVirtuality)
+		return virtual != 0
+	case tagSubprogram:
+	default:
+		return false
+	}
+	v, ok := k.attr(atName)
+	if !ok || k.flag(atDefaulted) {
+		return false
+	}
+	name := string(v.bytes())
+	if strings.HasPrefix(name, "~") {
+		return true
+	}
+	if base, _, _ := strings.Cut(class, "<"); name != class && name != base {
+		return false
+	}
+	ps := params(formals(k))
+	if len(ps) < 2 { // this, and what is copied
+		return false
+	}
+	r, ok := ps[1].typ()
+	return ok && (r.ab.tag == tagReference || r.ab.tag == tagRvalueRef)
 }
 
 // member converts a data member or a base class; false for what is not stored in the object.

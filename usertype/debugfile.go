@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -74,6 +75,9 @@ func (b *Binary) buildIDPaths(dirs []string) []string {
 		}
 		paths = append(paths, p)
 	}
+	if dir, err := os.UserCacheDir(); err == nil && b.o.DebugDirs == nil { // what debuginfod-find has fetched
+		paths = append(paths, filepath.Join(dir, "debuginfod_client", b.BuildID, "debuginfo"))
+	}
 	return paths
 }
 
@@ -112,7 +116,7 @@ func (b *Binary) try(path string, check func(*elfFile) error) *elfFile {
 		}
 	}
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrPermission) {
+		if !errors.Is(err, fs.ErrNotExist) {
 			b.debugWhy = err.Error()
 		}
 		e.close()

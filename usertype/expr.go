@@ -15,6 +15,7 @@ type frame struct {
 	fn    die
 	pc    uint64
 	entry bool // pc is the function's entry: nothing was executed yet
+	early bool // pc is in the prologue: the function's own frame is not filled yet
 	size  int  // bytes of the value
 
 	slot bool // set: the location is in the function's own frame, which the prologue fills
@@ -265,7 +266,7 @@ func (e *evaluator) register(n int) {
 
 // based pushes register+off. Frame and stack pointer are not set up at the entry.
 func (e *evaluator) based(reg int, off int64) {
-	if e.depth == 0 && e.f.entry && (reg == e.f.b.framePointer() || reg == e.f.b.stackPointer()) {
+	if e.depth == 0 && e.f.early && (reg == e.f.b.framePointer() || reg == e.f.b.stackPointer()) {
 		e.f.slot = true
 	}
 	e.push(term{hasReg: true, reg: reg, k: off})
@@ -328,7 +329,7 @@ func (e *evaluator) frameBase(off int64) {
 		panic(stop("no frame base at this address (DW_OP_fbreg)"))
 	}
 	if len(expr) == 1 && expr[0] == opCallFrameCFA {
-		if e.f.entry && (off < 0 || e.f.b.Go) {
+		if e.f.early && (off < 0 || e.f.b.Go) {
 			e.f.slot = true
 		}
 		t := e.cfa()
@@ -344,8 +345,8 @@ func (e *evaluator) frameBase(off int64) {
 		in.step()
 	}
 	switch {
-	case in.kind == locReg && e.f.entry:
-		if t, ok := e.f.incoming(in.reg, off); ok {
+	case in.kind == locReg && e.f.early:
+		if t, ok := e.f.incoming(in.reg, off); ok && e.f.entry {
 			e.push(t)
 			return
 		}

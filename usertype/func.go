@@ -79,7 +79,8 @@ func (b *Binary) funcAt(pc uint64) (*Function, error) {
 	}
 	f.PC = pc
 	entry := pc == f.Entry || pc == b.Body(f.Entry)
-	if b.parameters(f, fn, entry) && entry {
+	early := entry || b.inPrologue(f, fn)
+	if b.parameters(f, fn, entry, early) && entry {
 		b.behindPrologue(f, fn)
 	}
 	b.returns(f, fn)
@@ -141,9 +142,9 @@ func findSubprogram(d die, pc uint64, depth int, all bool) (found die) {
 
 // parameters fills in f.Params at f.PC; true if one of them is in a frame slot
 // that is not written yet.
-func (b *Binary) parameters(f *Function, fn die, entry bool) (slots bool) {
+func (b *Binary) parameters(f *Function, fn die, entry, early bool) (slots bool) {
 	f.Params, f.Variadic = nil, false
-	fr := &frame{b: b, u: fn.u, fn: fn, pc: f.PC, entry: entry}
+	fr := &frame{b: b, u: fn.u, fn: fn, pc: f.PC, entry: entry, early: early}
 	for _, p := range parameterList(fn) {
 		if p.ab.tag == tagUnspecParams {
 			f.Variadic = true
@@ -161,7 +162,7 @@ func (b *Binary) parameters(f *Function, fn die, entry bool) (slots bool) {
 				loc.Unsupported = why
 			} else if loc = fr.location(expr); whole && fr.slot {
 				slots = true
-				loc = Location{Unsupported: "kept in the function's frame, which is not filled yet at its entry"}
+				loc = Location{Unsupported: "kept in the function's frame, which is not filled yet at this address"}
 			}
 		} else if v, ok := p.attr(atConstValue); ok {
 			loc = constLocation(v)
@@ -261,7 +262,17 @@ func (b *Binary) behindPrologue(f *Function, fn die) {
 		return
 	}
 	f.PC = pc
-	b.parameters(f, fn, false)
+	b.parameters(f, fn, false, false)
+}
+
+// inPrologue reports whether f.PC is behind the entry but before the end of the prologue.
+func (b *Binary) inPrologue(f *Function, fn die) bool {
+	r := f.Ranges[0]
+	if f.PC <= r.Low || f.PC >= r.High || f.PC-r.Low > 4096 {
+		return false
+	}
+	end, ok := fn.u.prologueEnd(r.Low, r.High)
+	return ok && f.PC < end
 }
 
 // optimized reports whether the compiler was free to fill frame slots whenever

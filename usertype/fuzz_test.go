@@ -5,21 +5,23 @@ import (
 	"testing"
 )
 
-// FuzzBinary asks everything of a damaged file. An error is fine; a panic is not.
+// FuzzBinary asks everything of a file that is damaged in two places and maybe
+// cut. An error is fine; a panic is not.
 func FuzzBinary(f *testing.F) {
-	for _, v := range []variant{variants[0], variants[1], variants[6]} {
+	var files [][]byte
+	for _, v := range []variant{variants[0], variants[1], variants[2], variants[6]} {
 		d, err := os.ReadFile(compile(f, v, "args.c"))
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(d, uint32(0), byte(0))
+		files = append(files, d)
+		f.Add(byte(len(files)), uint32(0x40), []byte{1}, uint32(len(d)/2), []byte{0xff, 0xff}, uint32(0))
 	}
-	f.Fuzz(func(t *testing.T, d []byte, at uint32, x byte) {
-		d = append([]byte(nil), d...)
-		if len(d) > 0 {
-			d[int(at)%len(d)] ^= x
-		}
-		e, err := parseELF("fuzz", d)
+	f.Fuzz(func(t *testing.T, which byte, at1 uint32, patch1 []byte, at2 uint32, patch2 []byte, cut uint32) {
+		d := append([]byte(nil), files[int(which)%len(files)]...)
+		copy(d[int(at1)%len(d):], patch1)
+		copy(d[int(at2)%len(d):], patch2)
+		e, err := parseELF("fuzz", d[:len(d)-int(cut)%len(d)])
 		if err != nil {
 			return
 		}

@@ -2,6 +2,7 @@ package usertype
 
 import (
 	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -147,4 +148,89 @@ func TestClones(t *testing.T) {
 		return
 	}
 	t.Error("there is no pruned")
+}
+
+// An address inside of the prologue has no arguments yet, and says so.
+func TestInsideThePrologue(t *testing.T) {
+	b := open(t, compile(t, variants[0], "args.c"), Options{})
+	f, err := b.Func("by_value")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.PC == f.Entry {
+		t.Fatal("-O0 code has its arguments at the entry")
+	}
+	g, err := b.FuncAt(f.Entry + 1)
+	if err != nil || g.PC != f.Entry+1 || !strings.Contains(g.Params[0].Loc.Unsupported, "not filled yet") {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if g, err = b.FuncAt(f.PC); err != nil || g.Params[0].Loc.Unsupported != "" {
+		t.Errorf("%+v, %v", g, err)
+	}
+}
+
+func TestSections(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"type-units":  {"-O0", "-gdwarf-5", "-fdebug-types-section"},
+		"debug_types": {"-O0", "-gdwarf-4", "-fdebug-types-section"},
+		"zstd":        {"-O2", "-g", "-gz=zstd"},
+		"zdebug":      {"-O2", "-g", "-gz=zlib-gnu"},
+		"lto":         {"-O2", "-g", "-flto"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := variant{name, "gcc", flags}
+			if out, err := exec.Command("gcc", append(flags, "-o", "/dev/null", "testdata/args.c")...).CombinedOutput(); err != nil {
+				t.Skipf("gcc %v: %s", flags, out)
+			}
+			f, err := open(t, compile(t, v, "args.c"), Options{}).Func("pointers")
+			if name == "debug_types" {
+				if u, ok := err.(*Unsupported); !ok || !strings.Contains(u.What, ".debug_types") {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			node := btf.UnderlyingType(f.Params[1].Type.(*btf.Pointer).Target)
+			if got := layout(node); got != layouts["struct node"] {
+				t.Errorf("node is %s", got)
+			}
+		})
+	}
+}
+
+func TestCxx(t *testing.T) {
+	b := open(t, compile(t, variant{"g++", "g++", []string{"-O2", "-g"}}, "cxx.cc"), Options{})
+	for sym, want := range map[string]string{
+		"_ZN3app6Server6handleERNS_7RequestEi": "handle(this,req,n) int rdi,rsi,rdx",
+		"_ZN3app4makeEl":                       "make(n) AtReg",
+	} {
+		f, err := b.Func(sym)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		var names, regs []string
+		for _, p := range f.Params {
+			names = append(names, p.Name)
+			if len(p.Loc.Pieces) == 1 && p.Loc.Pieces[0].Kind == InReg {
+				regs = append(regs, gdbRegs[p.Loc.Pieces[0].Reg])
+			}
+		}
+		got := f.Name + "(" + strings.Join(names, ",") + ") " + f.Ret.Type.TypeName() + " " + strings.Join(regs, ",")
+		if f.Ret.Type.TypeName() == "Owner" { // not trivially copyable: returned through memory
+			got = f.Name + "(" + strings.Join(names, ",") + ") " + [...]string{"?", "InReg", "AtReg"}[f.Ret.Loc.Pieces[0].Kind]
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", sym, got, want)
+		}
+	}
+	typ, err := b.Type("struct", "app::Server", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := layout(typ); got != "struct Server 16 { @0 hits@64 }" {
+		t.Errorf("Server is %s", got)
+	}
 }
