@@ -38,6 +38,11 @@ func (c *checker) arg(e *ast.Member) typed.Expr {
 		c.envError(e.X.At(), l.err)
 		return invalid(e.At())
 	}
+	if in.offset != 0 && l.at.Addr != in.place.Addr {
+		d := c.diags.Unsupported(e.At(), "named arguments at `+%d`; it is not known where they are there", in.offset)
+		d.Hint = "probe the function's entry, or use the registers: arg0, arg1, …"
+		return invalid(e.At())
+	}
 	if l.at != in.place && l.at.Kind == in.place.Kind {
 		in.moved = l.at
 		if l.at.Addr != in.place.Addr && !in.isMove {

@@ -85,6 +85,7 @@ type checker struct {
 // instance is a clause at a place.
 type instance struct {
 	clause *ast.Clause
+	offset uint64 // as written: FUNC+OFFSET
 	place  place.Place
 	moved  place.Place // where the typed arguments hold
 	usesAt diag.Span   // of the first use of a typed argument at a place that moved
@@ -160,7 +161,10 @@ func (c *checker) envError(at diag.Span, err error) {
 		if len(nf.Candidates) > 0 {
 			d.Hint = "did you mean `" + nf.Candidates[0] + "`?"
 		}
-	case errors.As(err, &nd):
+	case !errors.As(err, &nd):
+		d.Unsupported = true // unreadable, not permitted, …: not the script's fault
+	default:
+		d.Unsupported = true
 		d.Hint = nd.Hint
 		if d.Hint == "" {
 			d.Hint = "install its debug information, or use the untyped arg0, arg1, …"

@@ -39,7 +39,7 @@ func (c *checker) resolve(f *ast.File) {
 	for _, cl := range f.Clauses {
 		for _, a := range cl.Attach {
 			for _, p := range c.places(a) {
-				c.instances = append(c.instances, &instance{clause: cl, place: p})
+				c.instances = append(c.instances, &instance{clause: cl, offset: a.Offset, place: p})
 			}
 			if len(c.instances) > MaxPrograms {
 				return
