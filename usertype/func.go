@@ -167,12 +167,36 @@ func (b *Binary) parameters(f *Function, fn die, entry, early bool) (slots bool)
 		} else if v, ok := p.attr(atConstValue); ok {
 			loc = constLocation(v)
 		}
+		loc.check(fr.size)
 		f.Params = append(f.Params, Param{Name: p.name(), Type: typ, Loc: loc})
 		if len(f.Params) > 255 {
 			break
 		}
 	}
 	return slots
+}
+
+// check turns a location that does not hold all of a value of size bytes into one that says so.
+func (l *Location) check(size int) {
+	if l.Unsupported != "" || size == 0 {
+		return
+	}
+	held := 0
+	for _, p := range l.Pieces {
+		switch {
+		case p.Size == 0 && p.Kind == AtReg:
+			return
+		case p.Size == 0:
+			held += 8
+		case p.Kind != AtReg && p.Size > 8:
+			held -= 1 << 20
+		default:
+			held += p.Size
+		}
+	}
+	if held < size {
+		*l = Location{Unsupported: fmt.Sprintf("its location does not hold all %d bytes", size)}
+	}
 }
 
 func constLocation(v value) Location {

@@ -89,6 +89,10 @@ func TestLocationsAgreeWithTheProcess(t *testing.T) {
 					key := name + "." + p.Name
 					want[key] = s[2]
 					script = append(script, fmt.Sprintf(`printf "GOT %s %%lu\n", %s`, key, gdbExpr(p.Loc.Pieces[0], size)))
+					if name == "many" { // what gdb itself takes for the argument's value
+						want[key+".gdb"] = s[2]
+						script = append(script, fmt.Sprintf(`printf "GOT %s.gdb %%lu\n", (unsigned long)%s`, key, p.Name))
+					}
 				}
 				script = append(script, "continue\nend")
 			}
