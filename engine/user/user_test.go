@@ -485,8 +485,6 @@ func TestAttachErrors(t *testing.T) {
 func TestFailedAttachKillsTheCommand(t *testing.T) {
 	bin := target(t)
 	cmd, _, out := command(t, bin)
-	p := at(t, place.Uprobe, bin, "work")
-	p.Offset = 0x40 // the ELF header: mapped, but not executable
 	_, err := New(Options{}).Attach(context.Background(), []engine.Bound{bind(t, "count", at(t, place.Uprobe, bin, "work")), bind(t, "count", place.Place{Kind: place.Uprobe, Path: "/no/such/file", Addr: 1})}, engine.Target{PID: cmd.PID(), Command: cmd})
 	if err == nil {
 		t.Fatal("no error")

@@ -34,7 +34,7 @@ func (tr *Tracer) detach() {
 		if t := tr.anyStopped(); t != nil {
 			tr.img.tid = t.tid
 		}
-		if err := tr.img.restore(tr.img.mem); err != nil {
+		if err := tr.img.restore(tr.img.mem); err != nil && !ended(tr.img.tid) {
 			tr.fail(err)
 		}
 	}
@@ -172,7 +172,7 @@ func (tr *Tracer) evictGuests() {
 			continue
 		}
 		if mem, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", tid), os.O_RDWR, 0); err == nil {
-			if err := tr.img.restore(mem); err != nil {
+			if err := tr.img.restore(mem); err != nil && !ended(tid) {
 				tr.fail(err)
 			}
 			mem.Close()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -109,8 +110,6 @@ func TestExecFromAThread(t *testing.T) {
 // placing a probe makes in it.
 func TestSeccomp(t *testing.T) {
 	bin := build(t, "storm", stormC)
-	cmd := exec.Command(bin, "seccomp")
-	_ = cmd
 	c, in, out := startCommand(t, bin, "seccomp")
 	p := &program{in: in, out: out}
 	if err := c.Release(); err != nil {
@@ -186,6 +185,79 @@ int main(void) { pthread_t t; pthread_create(&t, 0, rest, 0); pthread_exit(0); }
 	case <-time.After(5 * time.Second):
 		t.Fatal("the tracer does not notice the end")
 	}
+}
+
+// TestGoProgram: its scheduler sends signals to its own threads all the time.
+func TestGoProgram(t *testing.T) {
+	gotool, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("the go command is not installed")
+	}
+	dir := t.TempDir()
+	src, bin := filepath.Join(dir, "main.go"), filepath.Join(dir, "main")
+	if err := os.WriteFile(src, []byte(`package main
+import ("bufio"; "fmt"; "os"; "runtime"; "sync")
+//go:noinline
+func work(x int) int { return x*3 + 1 }
+func main() {
+	fmt.Println("ready")
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		total := 0
+		for range 8 {
+			wg.Go(func() { s := 0; for i := range 500 { s += work(i); _ = make([]byte, 10000) }; runtime.GC(); mu.Lock(); total += s; mu.Unlock() })
+		}
+		wg.Wait()
+		fmt.Println(total)
+	}
+}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(gotool, "build", "-o", bin, src)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, msg)
+	}
+	p := start(t, bin)
+	before := text(t, p.Process.Pid, bin)
+	var hits atomic.Int64
+	tr := attach(t, Options{PID: p.Process.Pid, Probes: []Probe{probe(t, bin, "main.work", false)}, OnHit: func(*Hit) { hits.Add(1) }})
+	want := 8 * (3*500*499/2 + 500)
+	expect(t, "result", p.run(t), want)
+	expect(t, "hits", hits.Load(), 4000)
+	tr.Stop()
+	left(t, p.Process.Pid, bin, before, -1)
+	expect(t, "result after detach", p.run(t), want)
+	_, err = Attach(context.Background(), Options{PID: p.Process.Pid, Probes: []Probe{probe(t, bin, "main.work", true)}, OnHit: func(*Hit) {}})
+	if err == nil || !strings.Contains(err.Error(), "unsupported: return probes in Go programs") {
+		t.Errorf("return probe in a Go program: %v", err)
+	}
+}
+
+// TestVforkParent attaches while a thread waits for its vfork child, and goes
+// before that child goes on.
+func TestVforkParent(t *testing.T) {
+	bin := build(t, "vforkparent", `
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+__attribute__((noinline)) int leaf(int n) { __asm__ volatile("" ::: "memory"); return n + 1; }
+static void *waiter(void *a) { int st, p = vfork(); if (!p) { for (int i = 0; i < 8; i++) { usleep(100000); leaf(i); } _exit(5); } waitpid(p, &st, 0); return (void *)(long)(WEXITSTATUS(st) + leaf(1)); }
+int main(void) { char line[64]; pthread_t t; void *r; pthread_create(&t, 0, waiter, 0); usleep(50000); puts("ready"); fflush(stdout);
+	fgets(line, sizeof line, stdin); printf("%d\n", leaf(leaf(1))); fflush(stdout); pthread_join(t, &r); printf("%ld\n", (long)r); return 0; }`)
+	p := start(t, bin)
+	tr, count := watch(t, bin, p.Process.Pid, "leaf")
+	expect(t, "result", p.run(t), 3)
+	expect(t, "hits", count("leaf"), 2)
+	begin := time.Now()
+	tr.Stop()
+	if d := time.Since(begin); d > detachTimeout {
+		t.Errorf("detaching took %v", d)
+	}
+	expect(t, "result of the vfork", p.line(t), 7)
 }
 
 // BenchmarkHit is the wall time of one hit of an entry probe whose callback

@@ -112,6 +112,16 @@ func fileOffset(path string, addr uint64) (uint64, error) {
 	return 0, fmt.Errorf("%s: address %#x is in no segment of the file", path, addr)
 }
 
+// isGo reports whether an ELF file is a Go program.
+func isGo(path string) bool {
+	f, err := elf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return f.Section(".gopclntab") != nil || f.Section(".go.buildinfo") != nil || f.Section(".data.rel.ro.gopclntab") != nil
+}
+
 // gapNear finds a page-aligned hole of size bytes near addr: the closest that
 // starts less than reach away. Holes where a heap or stack grows are left alone.
 func gapNear(maps []mapping, addr, size, reach uint64) (uint64, bool) {

@@ -181,6 +181,12 @@ func threadState(tid int) byte {
 	return 'X'
 }
 
+// ended reports whether a thread is dead, reaped or not.
+func ended(tid int) bool {
+	s := threadState(tid)
+	return s == 'X' || s == 'Z'
+}
+
 func statusInt(pid int, field string) int {
 	n, _ := strconv.Atoi(statusField(pid, field))
 	return n
@@ -204,6 +210,18 @@ func tasks(pid int) ([]int, error) {
 		}
 	}
 	return tids, nil
+}
+
+// children lists the processes that a thread started; none where the kernel
+// does not tell (CONFIG_PROC_CHILDREN).
+func children(pid, tid int) (pids []int) {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, tid))
+	for _, f := range bytes.Fields(b) {
+		if p, err := strconv.Atoi(string(f)); err == nil {
+			pids = append(pids, p)
+		}
+	}
+	return pids
 }
 
 func commandName(pid int) string {

@@ -108,7 +108,7 @@ func (tr *Tracer) freeChild(t *thread) {
 			err = tr.img.restore(mem)
 			mem.Close()
 		}
-		if err != nil {
+		if err != nil && !ended(t.tid) {
 			tr.fail(fmt.Errorf("child process %d: its breakpoints could not be removed: %w", t.tid, err))
 		}
 	}
@@ -267,6 +267,10 @@ func (tr *Tracer) exec(t *thread) {
 		tr.opt.OnExec()
 	}
 	img, err := newImage(t.tid, tr.arch)
+	if err != nil && ended(t.tid) {
+		t.resume(0)
+		return
+	}
 	if err != nil {
 		tr.fail(fmt.Errorf("process %d after exec: %w", tr.pid, err))
 		t.resume(0)

@@ -115,6 +115,7 @@ type thread struct {
 const (
 	attachTimeout = 10 * time.Second
 	detachTimeout = 2 * time.Second
+	patience      = 200 * time.Millisecond
 )
 
 // Attach attaches to the target and places the probes. When it returns, the
@@ -167,6 +168,9 @@ func (tr *Tracer) lookUpFiles() error {
 			if off, err = fileOffset(p.Path, p.Addr); err != nil {
 				return fmt.Errorf("%s: %w", p.Name, err)
 			}
+		}
+		if p.Return && isGo(p.Path) {
+			return fmt.Errorf("%s: unsupported: return probes in Go programs on the user engine: goroutines change threads and stacks while a call is open", p.Name)
 		}
 		tr.files, tr.offsets = append(tr.files, f), append(tr.offsets, off)
 	}
@@ -346,6 +350,7 @@ func (tr *Tracer) attach() error {
 	if err := tr.hold(attachTimeout); err != nil {
 		return err
 	}
+	tr.seizeGuests()
 	t := tr.anyStopped()
 	if t == nil {
 		return fmt.Errorf("process %d ended while gtrace attached to it", tr.pid)
@@ -410,6 +415,29 @@ func (tr *Tracer) seizeAll() error {
 	return nil
 }
 
+// seizeGuests attaches to children that work in the target's memory since
+// before we came: after vfork, until they exec. They must survive breakpoints.
+func (tr *Tracer) seizeGuests() {
+	var queue []int
+	for tid := range tr.threads {
+		queue = append(queue, children(tr.pid, tid)...)
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
+		pid := queue[0]
+		if same, ok := sharesMemory(pid, tr.alive()); !ok || !same {
+			continue
+		}
+		tids, _ := tasks(pid)
+		for _, tid := range tids {
+			if tr.threads[tid] == nil && seize(tid, tr.options) == nil {
+				tr.threads[tid] = &thread{tid: tid, tgid: pid, guest: true}
+				tr.guests++
+			}
+			queue = append(queue, children(pid, tid)...)
+		}
+	}
+}
+
 // seizeError says why a thread cannot be traced, and what to do.
 func (tr *Tracer) seizeError(tid int, err error) error {
 	if by := statusInt(tid, "TracerPid"); by != 0 {
@@ -431,6 +459,10 @@ func (tr *Tracer) seizeError(tid int, err error) error {
 }
 
 // hold stops every thread and keeps the stops unhandled, until unhold.
+//
+// A thread that waits in the kernel uninterruptibly, as one does whose vfork
+// child has not gone on, does not stop: hold goes on without it after
+// patience. It executes nothing of the target's and stops before it does.
 func (tr *Tracer) hold(timeout time.Duration) error {
 	tr.holding = true
 	for _, t := range tr.threads {
@@ -438,30 +470,35 @@ func (tr *Tracer) hold(timeout time.Duration) error {
 			_ = interrupt(t.tid)
 		}
 	}
-	expired := make(chan struct{})
-	timer := time.AfterFunc(timeout, func() {
-		close(expired)
-		for range 100 {
-			tr.wake()
-			time.Sleep(2 * time.Millisecond)
+	done := make(chan struct{})
+	defer close(done)
+	go func() { // a wait ends only by an event: make some
+		tick := time.NewTicker(patience)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				tr.wake()
+			}
 		}
-	})
-	defer timer.Stop()
-	for {
-		t := tr.unstopped()
+	}()
+	for begin := time.Now(); ; {
+		t := tr.unstopped(false)
 		if t == nil && len(tr.expected) == 0 {
 			if !tr.trapPending() {
 				return nil
 			}
 			continue
 		}
-		select {
-		case <-expired:
-			if t == nil {
-				return nil // an announced child that never came
-			}
+		switch waited := time.Since(begin); {
+		case waited > patience && tr.unstopped(true) == nil && len(tr.expected) == 0:
+			return nil
+		case waited > timeout && t == nil: // an announced child never came
+			return nil
+		case waited > timeout:
 			return fmt.Errorf("cannot stop thread %d of process %d within %v: it is in state %c", t.tid, t.tgid, timeout, threadState(t.tid))
-		default:
 		}
 		if !tr.wait() {
 			return nil
@@ -487,10 +524,11 @@ func (tr *Tracer) trapPending() (again bool) {
 	return again
 }
 
-// unstopped finds a thread that may run code of the target.
-func (tr *Tracer) unstopped() *thread {
+// unstopped finds a thread that may run code of the target; with look it asks
+// the kernel about those that do not stop.
+func (tr *Tracer) unstopped(look bool) *thread {
 	for _, t := range tr.threads {
-		if !t.stopped && !t.exiting && !t.vfork {
+		if !t.stopped && !t.exiting && !t.vfork && !(look && threadState(t.tid) == 'D') {
 			return t
 		}
 	}
