@@ -118,6 +118,7 @@ func (c *checker) pass() *typed.Script {
 		}
 		c.prog.Body = c.block(in.clause.Body)
 		c.prog.Place = in.moved
+		c.prog.Inside = in.isMove || in.offset != 0
 		if in.isMove && in.isReg {
 			d := c.diags.Add(in.regAt, "registers and named arguments can't be used together in `%s`", in.place)
 			c.diags.Note(d, in.usesAt, "named argument, which is in memory only behind the function's prologue")

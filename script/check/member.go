@@ -314,6 +314,9 @@ func (c *checker) arrayElement(at spanT, r *typed.Ref, a *btf.Array, i typed.Exp
 		mem.Path = append(append([]int{}, mem.Path...), int(k.Val))
 		return c.valueAt(at, mem, a.Type)
 	}
+	if a.Nelems > 0 && a.Nelems < 1<<31 {
+		i = &typed.Bound{X: typed.X{Type: uint64T, Span: i.At()}, A: i, N: int32(a.Nelems)}
+	}
 	base := c.addressOf(r)
 	p := &typed.Type{Kind: typed.Ptr, Size: 8, BTF: a.Type, Space: mem.Space}
 	sum := &typed.Binary{X: typed.X{Type: p, Span: at}, Op: "+", A: base, B: scaled(i, n)}

@@ -153,7 +153,7 @@ func (e *emitter) program(row int, p *typed.Program) *object.Func {
 	out := &object.Func{
 		Name: fmt.Sprintf("%s_%d", p.Place.Kind, row), Insns: f.insns, Relocs: f.relocs, CORE: f.core, Lines: f.lines, Global: true,
 	}
-	out.Section, out.Attach = section(p.Place)
+	out.Section, out.Attach = section(p.Place, p.Inside)
 	out.BTF = &btf.Func{Name: out.Name, Linkage: btf.GlobalFunc, Type: &btf.FuncProto{
 		Return: &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed},
 		Params: []btf.FuncParam{{Name: "ctx", Type: &btf.Pointer{Target: &btf.Void{}}}},
@@ -161,13 +161,16 @@ func (e *emitter) program(row int, p *typed.Program) *object.Func {
 	return out
 }
 
-// section names the program for libbpf and says what it attaches to.
-func section(p place.Place) (string, abi.Attach) {
+// section names the program for libbpf and says what it attaches to. Where
+// libbpf's names can't express the place the section says only the type: who
+// loads the object then attaches it by hand, and nothing is attached elsewhere.
+func section(p place.Place, inside bool) (string, abi.Attach) {
 	switch p.Kind {
 	case place.Uprobe, place.Uretprobe:
 		target := fmt.Sprintf("%s:%s", p.Path, p.Symbol)
-		if p.Symbol == "" {
+		if p.Symbol == "" || inside {
 			target = fmt.Sprintf("%s:%#x", p.Path, p.Offset)
+			return p.Kind.String(), abi.Attach{Type: abi.Kprobe, Target: target}
 		}
 		return p.Kind.String() + "/" + target, abi.Attach{Type: abi.Kprobe, Target: target}
 	case place.Tracepoint:

@@ -37,6 +37,9 @@ func (f *fn) value(e typed.Expr) {
 	case *typed.Cast:
 		f.value(e.A)
 		f.extend(isa.R0, e.Type)
+	case *typed.Bound:
+		f.value(e.A)
+		f.jumpImm(isa.Jge, isa.R0, e.N, f.fail.fault)
 	case *typed.Sym:
 		f.value(e.Addr)
 	case *typed.IncVar:

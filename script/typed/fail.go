@@ -7,6 +7,8 @@ func CanFail(e Expr) bool {
 		return true
 	case *Ref:
 		return true
+	case *Bound:
+		return true
 	case *Addr:
 		return e.Mem.Null || CanFail(e.Mem.Base)
 	case *StrRead:

@@ -44,14 +44,14 @@ type Type struct {
 
 // Program is one clause at one place.
 type Program struct {
-	Place   place.Place
-	Probe   string // full name
-	Pred    Expr   // nil without
-	Body    []Stmt
-	Vars    []*Variable
-	Span    diag.Span // of the clause
-	PredAt  diag.Span
-	Actions int // how many actions its statements have
+	Place  place.Place
+	Probe  string // full name
+	Inside bool   // not at the function's entry
+	Pred   Expr   // nil without
+	Body   []Stmt
+	Vars   []*Variable
+	Span   diag.Span // of the clause
+	PredAt diag.Span
 }
 
 // Script is all of it.
@@ -230,6 +230,12 @@ type (
 	Cast struct {
 		X
 		A Expr
+	}
+	// Bound is A, an index below N; another is a failed read.
+	Bound struct {
+		X
+		A Expr
+		N int32
 	}
 	// StrRead reads a string of at most Type.Size bytes.
 	StrRead struct {
