@@ -251,11 +251,9 @@ func regular(root, path string) string {
 
 // libraryDirs is where the dynamic linker looks: ld.so.conf's directories and its built-in ones.
 func libraryDirs(root string) []string {
-	dirs := ldConf(root, "/etc/ld.so.conf", 0)
-	for _, d := range []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"} {
-		dirs = append(dirs, d)
-	}
-	return dirs
+	return append(ldConf(root, "/etc/ld.so.conf", 0),
+		"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
+		"/lib64", "/usr/lib64", "/lib", "/usr/lib")
 }
 
 // ldConf reads ld.so.conf(5) and what it includes.

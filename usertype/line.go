@@ -12,12 +12,12 @@ type lineState struct {
 }
 
 type lineHeader struct {
-	end, minInst, maxOps      uint64
-	defaultStmt               bool
-	base                      int64
-	lineRange, opcodeBase     uint8
-	lengths                   []byte
-	version, addrSize, offLen int
+	minInst, maxOps       uint64
+	defaultStmt           bool
+	base                  int64
+	lineRange, opcodeBase uint8
+	lengths               []byte
+	version, offLen       int
 }
 
 // prologueEnd is the address behind the prologue of the function in [low, high):
