@@ -149,12 +149,13 @@ func (l *linker) place(f *object.Func) error {
 			l.pending = append(l.pending, g)
 		}
 	}
-	l.inner(f, base, related)
-	return nil
+	return l.inner(f, base, related)
 }
 
-// inner records subprograms within f that f's own relative calls reach without a relocation.
-func (l *linker) inner(f *object.Func, base int, related map[int]bool) {
+// inner records subprograms within f that f's own relative calls reach without
+// a relocation. A map without one would be a descriptor or an index of
+// somebody else's.
+func (l *linker) inner(f *object.Func, base int, related map[int]bool) error {
 	starts := map[int]bool{}
 	for i := 0; i < len(f.Insns); i++ {
 		in := f.Insns[i]
@@ -162,15 +163,23 @@ func (l *linker) inner(f *object.Func, base int, related map[int]bool) {
 		if to := i + 1 + int(in.Imm); local && !related[i] && to > 0 && to < len(f.Insns) {
 			starts[to] = true
 		}
-		if in.IsWide() {
-			i++
+		if !in.IsWide() {
+			continue
 		}
+		switch in.Src {
+		case isa.PseudoMapFD, isa.PseudoMapValue, isa.PseudoMapIdx, isa.PseudoMapIdxValue:
+			if !related[i] {
+				return fmt.Errorf("instruction %d of %s loads map %d, which no relocation names", i, f.Name, in.Imm)
+			}
+		}
+		i++
 	}
 	for i := range f.Insns {
 		if starts[i] {
 			l.img.Subprogs = append(l.img.Subprogs, Subprog{Start: base + i, Name: fmt.Sprintf("%s+%d", f.Name, i)})
 		}
 	}
+	return nil
 }
 
 func (l *linker) function(name string) *object.Func {
