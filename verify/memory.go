@@ -3,7 +3,6 @@ package verify
 import (
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
-	"github.com/gtrace-dev/gtrace/verify/facts"
 	"github.com/gtrace-dev/gtrace/verify/fault"
 	"github.com/gtrace-dev/gtrace/verify/mem"
 	"github.com/gtrace-dev/gtrace/verify/state"
@@ -60,18 +59,14 @@ func (w *walk) atomic(in isa.Insn) fault.Fault {
 	if r.Value.Kind.Pointer() {
 		return fault.Unsupported{What: "atomic operation on a stored pointer"}
 	}
-	old := r.Value
+	if in.Imm&isa.AtomicFetch != 0 { // before the store is judged: it may be the register with the address
+		w.s.Set(into, r.Value)
+	}
 	q.Write = true
 	if r, f = w.layout.Access(w.s, q); f != nil {
 		return f
 	}
-	if f := w.note(&r); f != nil {
-		return f
-	}
-	if in.Imm&isa.AtomicFetch != 0 {
-		w.s.Set(into, old)
-	}
-	return nil
+	return w.note(&r)
 }
 
 // ordered walks load-acquire and store-release (Linux 6.15).
@@ -136,5 +131,3 @@ func (w *walk) wide(in isa.Insn) fault.Fault {
 	}
 	return nil
 }
-
-var _ = facts.None

@@ -58,7 +58,7 @@ func (c *checker) argument(i int, kind abi.ArgKind) fault.Fault {
 			return f
 		}
 		if off, ok := v.ConstOff(); v.Kind == state.Stack && (!ok || off%8 != 0) {
-			return fault.Misaligned{Reg: r, Kind: v.Describe(), Off: off, Size: 8}
+			return fault.Misaligned{Reg: r, Kind: v.Describe(), Off: v.Span(0), Size: 8}
 		}
 		return c.block(mem.Block{Base: r, Size: 8, Write: true, Fresh: true})
 	}

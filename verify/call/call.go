@@ -75,6 +75,7 @@ const (
 	mapLookup      = 1
 	mapUpdate      = 2
 	mapDelete      = 3
+	processorID    = 8
 	tailCall       = 12
 	probeReadStr   = 45
 	getStack       = 67
@@ -85,6 +86,9 @@ const (
 	getTaskStack   = 141
 	snprintf       = 165
 )
+
+// maxCPUs is the most that a kernel can be built for; the kernel itself knows how many there are.
+const maxCPUs = 8192
 
 // unknownRules are helpers that the kernel checks beyond their prototype, in ways not known here.
 var unknownRules = map[int32]bool{tailCall: true, snprintf: true}
@@ -174,6 +178,9 @@ func (c *checker) result() fault.Fault {
 		out.Ret = state.Reg{}
 	case abi.RetInteger:
 		out.Ret = state.Number(scalar.Unknown)
+		if c.p.ID == processorID && c.version >= abi.V(6, 12) {
+			out.Ret = state.Number(scalar.Unsigned(0, maxCPUs-1))
+		}
 		if lengthOrError[c.p.ID] {
 			v := scalar.Signed(-4095, int64(c.maxSize))
 			out.Ret = state.Number(v)
@@ -235,9 +242,15 @@ func (c *checker) surelyThere() bool {
 		return true
 	}
 	v, ok := f.LoadReg(int(off), 4)
-	if !ok || !v.IsConst() || uint64(uint32(v.Val.Value())) >= uint64(c.m.MaxEntries) {
+	if !ok || !exactly(f.SlotAt(int(off)), 4) || !v.IsConst() || uint64(uint32(v.Val.Value())) >= uint64(c.m.MaxEntries) {
 		return false
 	}
 	c.out.Key = span
 	return true
+}
+
+// exactly reports whether the number stored in s has size bytes.
+func exactly(s *state.Slot, size int) bool {
+	_, n := s.Spilled()
+	return n == size
 }

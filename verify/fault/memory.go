@@ -243,11 +243,11 @@ type Misaligned struct {
 	mark
 	Reg  isa.Reg
 	Kind string
-	Off  int64
+	Off  Span
 	Size int64
 }
 
 func (Misaligned) Code() string { return "misaligned" }
 func (f Misaligned) String() string {
-	return fmt.Sprintf("access of %s through %s, %s, at offset %d: must be aligned", bytes(f.Size), reg(f.Reg), article(f.Kind), f.Off)
+	return fmt.Sprintf("access of %s through %s, %s, at offset %s: must be aligned", bytes(f.Size), reg(f.Reg), article(f.Kind), f.Off)
 }

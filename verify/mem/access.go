@@ -12,6 +12,7 @@ import (
 	"github.com/gtrace-dev/gtrace/verify/fault"
 	"github.com/gtrace-dev/gtrace/verify/scalar"
 	"github.com/gtrace-dev/gtrace/verify/state"
+	"github.com/gtrace-dev/gtrace/verify/tnum"
 )
 
 // Layout describes the memory that one program can reach. It does not change.
@@ -60,6 +61,9 @@ func (l *Layout) Access(s *state.State, q Query) (Result, fault.Fault) {
 	if f := Followable(base, q.Base, q.Write); f != nil {
 		return Result{}, f
 	}
+	if f := aligned(base, q); f != nil {
+		return Result{}, f
+	}
 	r := Result{Map: -1, Value: state.Number(scalar.Unknown)}
 	var f fault.Fault
 	switch base.Kind {
@@ -99,6 +103,18 @@ func Followable(base *state.Reg, reg isa.Reg, write bool) fault.Fault {
 		return fault.Unsupported{What: "packet access"}
 	}
 	return nil
+}
+
+// aligned requires that accesses to the stack, and atomic ones, are aligned.
+func aligned(base *state.Reg, q Query) fault.Fault {
+	if base.Kind != state.Stack && !q.Atomic {
+		return nil
+	}
+	at := base.Val.Bits.Add(tnum.Const(uint64(int64(base.Off) + int64(q.Off))))
+	if (at.Value|at.Mask)&uint64(q.Size-1) == 0 {
+		return nil
+	}
+	return fault.Misaligned{Reg: q.Base, Kind: base.Describe(), Off: base.Span(int64(q.Off)), Size: int64(q.Size)}
 }
 
 // narrow makes the loaded value as wide as the load.
