@@ -261,10 +261,27 @@ func (tr *Tracer) fail(err error) {
 	tr.mu.Unlock()
 }
 
-// run is the tracing thread. It is never unlocked: the goroutine's end ends
-// the thread, and with it every attachment that is left.
+// run starts the tracing thread. It must not be the process's first thread:
+// Go cannot end that one, and attachments that are left would stay.
 func (tr *Tracer) run() {
 	runtime.LockOSThread()
+	if unix.Gettid() != os.Getpid() {
+		tr.trace()
+		return
+	}
+	locked := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		close(locked)
+		tr.trace()
+	}()
+	<-locked // until here the first thread is taken, by this goroutine
+	runtime.UnlockOSThread()
+}
+
+// trace is the tracing thread. It is never unlocked: the goroutine's end ends
+// the thread, and with it every attachment that is left.
+func (tr *Tracer) trace() {
 	defer close(tr.done)
 	quietStops()
 	tr.mu.Lock()
