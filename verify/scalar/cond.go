@@ -253,7 +253,9 @@ func bitsSet(code uint8, is32 bool, a, b S) (S, S) {
 	if is32 {
 		v &= math.MaxUint32
 	}
-	if code == notSet {
+	if code == notSet { // the kernel forgets the ranges here (Linux 6.17), and no more may be known than it knows
+		a.free64()
+		a.free32()
 		a.Bits.Value &^= v
 		a.Bits.Mask &^= v
 		return a, b
