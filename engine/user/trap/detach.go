@@ -53,6 +53,7 @@ func (tr *Tracer) detach() {
 	for _, t := range tr.threads {
 		if t.stopped {
 			_ = detachThread(t.tid, pendingSignal(t))
+			delete(tr.threads, t.tid)
 		}
 	}
 }

@@ -282,7 +282,7 @@ func (tr *Tracer) run() {
 // trace is the tracing thread. It is never unlocked: the goroutine's end ends
 // the thread, and with it every attachment that is left.
 func (tr *Tracer) trace() {
-	defer close(tr.done)
+	defer func() { go tr.finish() }()
 	quietStops()
 	tr.mu.Lock()
 	tr.self = unix.Gettid()
@@ -304,6 +304,18 @@ func (tr *Tracer) trace() {
 		}
 	}
 	tr.buryImage()
+}
+
+// finish announces the end: once the tracing thread itself is gone, where it
+// takes attachments with it.
+func (tr *Tracer) finish() {
+	for range 5000 {
+		if len(tr.threads) == 0 || unix.Tgkill(os.Getpid(), tr.self, 0) != nil {
+			break
+		}
+		time.Sleep(200 * time.Microsecond)
+	}
+	close(tr.done)
 }
 
 // ended reports whether no thread of the target is left.
