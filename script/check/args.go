@@ -125,7 +125,7 @@ func (c *checker) located(at spanT, a env.Arg) typed.Expr {
 	}
 	x := typed.X{Type: &typed.Type{Kind: kind, Size: size, BTF: a.Type, Space: s}, Span: at}
 	if mem, ok := c.pieceMem(at, first, s); ok && whole {
-		mem.Root = a.Type
+		mem.Root, mem.At = a.Type, mem.Off
 		return &typed.Ref{X: x, Mem: mem}
 	}
 	return &pieces{X: x, loc: a.Loc.Pieces, bt: a.Type}

@@ -111,9 +111,9 @@ func (c *checker) str(e *ast.Call) typed.Expr {
 
 // strOf reads the string that v is the address of, or holds.
 func (c *checker) strOf(e *ast.Call, v typed.Expr, size int) typed.Expr {
-	if r, ok := v.(*typed.Ref); ok && r.Type.Kind == typed.Array && typed.IsChar(typed.Bare(r.Type.BTF).(*btf.Array).Type) {
-		if len(e.Args) == 1 {
-			return c.decay(r)
+	if r, ok := v.(*typed.Ref); ok && r.Type.Kind == typed.Array && typed.IsByte(typed.Bare(r.Type.BTF).(*btf.Array).Type) {
+		if n := int(typed.Bare(r.Type.BTF).(*btf.Array).Nelems); len(e.Args) == 1 && n > 0 {
+			size = min(n+1, MaxStr)
 		}
 		return c.strRead(c.addressOf(r), size, r.Mem.Space.User, e.Span)
 	}
@@ -125,7 +125,7 @@ func (c *checker) strOf(e *ast.Call, v typed.Expr, size int) typed.Expr {
 	case typed.Int:
 		return c.strRead(v, size, !c.kernelProbe(), e.Span)
 	case typed.Ptr:
-		if b := typed.Bare(t.BTF); b == nil || typed.IsChar(b) {
+		if b := typed.Bare(t.BTF); b == nil || typed.IsByte(b) {
 			return c.strRead(v, size, t.Space.User, e.Span)
 		}
 	}

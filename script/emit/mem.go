@@ -127,7 +127,8 @@ func (f *fn) native(m typed.Mem) bool {
 		return false
 	}
 	_, ok := typed.Members(m.Root)
-	return ok && m.Off >= 0 && m.Off < 1<<15
+	off := m.Off - m.At
+	return ok && off >= 0 && off < 1<<15
 }
 
 // nativeLoad reads through a typed pointer and asks whether that worked.
@@ -136,10 +137,13 @@ func (f *fn) nativeLoad(m typed.Mem, size int) {
 	if m.Null {
 		f.jumpImm(isa.Jeq, isa.R0, 0, f.fail.null)
 	}
+	if m.At != 0 {
+		f.addConst(isa.R0, m.At)
+	}
 	f.mov(isa.R1, isa.R0)
 	f.imm(isa.R2, uint64(f.e.userType(m.Space.Types, m.Root)))
 	f.kfunc("gtrace_user_cast", abi.KfuncUserCast)
-	f.load(size, isa.R0, loc{isa.R0, int(m.Off)})
+	f.load(size, isa.R0, loc{isa.R0, int(m.Off - m.At)})
 	mark := f.stack
 	t := f.hold(m.Base.At())
 	f.kfunc("gtrace_fault", abi.KfuncFault)

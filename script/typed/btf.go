@@ -64,8 +64,15 @@ func Members(t btf.Type) (ms []btf.Member, ok bool) {
 	return nil, false
 }
 
-// IsChar reports whether t is a one-byte character type.
+// IsChar reports whether t is C's char, of which strings are made. Types such
+// as uint8_t are numbers.
 func IsChar(t btf.Type) bool {
+	i, ok := Bare(t).(*btf.Int)
+	return ok && i.Size == 1 && i.Name == "char"
+}
+
+// IsByte reports whether t is a number of one byte.
+func IsByte(t btf.Type) bool {
 	i, ok := Bare(t).(*btf.Int)
 	return ok && i.Size == 1 && i.Encoding != btf.Bool
 }

@@ -115,7 +115,8 @@ type Mem struct {
 	Base  Expr // an address
 	Null  bool // Base may be NULL: tested before it is used
 	Root  btf.Type
-	Off   int64
+	At    int64 // bytes from Base to the start of Root: an argument that lies in the frame
+	Off   int64 // bytes from Base to what is read
 	Path  []int // CO-RE access from Root to what is read, without the leading 0; nil: no relocation
 	Space Space
 	Bits  *Bits
