@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/gtrace-dev/gtrace/script"
@@ -75,6 +76,10 @@ func Report(w io.Writer, err error) {
 		return
 	}
 	fmt.Fprintf(w, "gtrace: %v\n", err)
+	var missing *script.NotFound
+	if errors.As(err, &missing) && len(missing.Candidates) > 0 {
+		fmt.Fprintf(w, "        hint: did you mean %s?\n", strings.Join(missing.Candidates, ", "))
+	}
 }
 
 // MaxScript is the size in bytes that a script may have.

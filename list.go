@@ -16,7 +16,7 @@ func List(w io.Writer, pattern string, c Config) error {
 	if err != nil {
 		return err
 	}
-	r := probe.New(probe.Options{PID: c.PID, KernelBTF: target.BTF, CacheDir: c.CacheDir})
+	r := probe.New(probe.Options{PID: c.PID, KernelBTF: target.BTF, CacheDir: c.CacheDir, Signatures: c.Verbose})
 	defer r.Close()
 	found, err := r.List(pattern)
 	if err != nil {

@@ -36,11 +36,11 @@ var rooms = map[string][]string{
 // sub lists narrower rules for sub-packages.
 var sub = map[string][]string{
 	"verify/tnum":   {},
-	"verify/fault":  {},
+	"verify/fault":  {"isa"},
 	"verify/facts":  {},
 	"verify/scalar": {"verify/tnum", "isa"},
 	"vm/maps":       {"object", "abi", "isa"},
-	"script/scan":   {},
+	"script/scan":   {"script/diag"},
 }
 
 // roomOf returns the room that the package at path (relative to the module) is in.
