@@ -56,5 +56,3 @@ func nullArgs(a abi.Attach, v abi.Version) uint64 {
 	}
 	return nullableArgs[a.Target]
 }
-
-var nullableArgs = map[string]uint64{}

@@ -57,8 +57,8 @@ func (l *Layout) argument(q Query, r *Result, bad fault.CtxAccess) fault.Fault {
 	if l.Args == nil {
 		return fault.Unsupported{What: "typed arguments without the attach target's prototype"}
 	}
-	n := q.Off / 8
-	if n >= len(l.Args.Params) {
+	n := slotArgument(l.Args, q.Off/8)
+	if n < 0 {
 		return bad
 	}
 	typ := state.Strip(l.Args.Params[n].Type)
@@ -75,8 +75,10 @@ func (l *Layout) argument(q Query, r *Result, bad fault.CtxAccess) fault.Fault {
 	}
 	switch target.(type) {
 	case *btf.Struct, *btf.Union:
+	case nil, *btf.Void, *btf.Int:
+		return nil // a number
 	default:
-		return nil // a pointer to anything else is a number
+		return bad
 	}
 	v := state.Pointer(state.BTF)
 	v.Type = l.Types.ID(state.Kernel, target)
@@ -92,8 +94,22 @@ func (l *Layout) argument(q Query, r *Result, bad fault.CtxAccess) fault.Fault {
 // number allows a load of an argument that is no pointer.
 func number(typ btf.Type, q Query, bad fault.CtxAccess) fault.Fault {
 	switch typ.(type) {
-	case *btf.Int, *btf.Enum:
+	case *btf.Int, *btf.Enum, *btf.Struct, *btf.Union:
 		return nil
 	}
 	return bad
+}
+
+// slotArgument is the parameter in a slot of the context; -1 behind the last. A struct passed by value may take several slots.
+func slotArgument(args *btf.FuncProto, slot int) int {
+	for i, p := range args.Params {
+		size, err := btf.Sizeof(p.Type)
+		if err != nil {
+			return -1
+		}
+		if slot -= (size + 7) / 8; slot < 0 {
+			return i
+		}
+	}
+	return -1
 }
