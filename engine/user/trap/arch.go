@@ -21,9 +21,6 @@ type arch struct {
 	args                     [6]int
 	contextSize              int // bytes of registers that make struct pt_regs
 
-	returnOnStack bool // a call leaves the return address at the stack pointer
-	redZone       uint64
-
 	sysMmap, sysMunmap uint64
 	elfMachine         uint16
 }
@@ -35,11 +32,9 @@ var amd64 = arch{
 	breakpoint: 0xcc,
 	syscall:    []byte{0x0f, 0x05},
 	ip:         16, sp: 19, nr: 10, orig: 15, result: 10,
-	args:          [6]int{14, 13, 12, 7, 9, 8}, // rdi rsi rdx r10 r8 r9
-	contextSize:   168,
-	returnOnStack: true,
-	redZone:       128,
-	sysMmap:       9, sysMunmap: 11,
+	args:        [6]int{14, 13, 12, 7, 9, 8}, // rdi rsi rdx r10 r8 r9
+	contextSize: 168,
+	sysMmap:     9, sysMunmap: 11,
 	elfMachine: 62,
 }
 

@@ -29,7 +29,6 @@ const (
 
 // hitSite runs what belongs to site s, at which t stopped; tr.regs are t's.
 func (tr *Tracer) hitSite(t *thread, s *site) {
-	tr.hits++
 	tr.regs[tr.arch.ip] = s.addr
 	if s.isRet {
 		tr.returned(t, s)

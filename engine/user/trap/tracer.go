@@ -91,7 +91,6 @@ type Tracer struct {
 	regs registers
 	info siginfo
 	hit  Hit
-	hits uint64
 }
 
 // State is what became of a probe.

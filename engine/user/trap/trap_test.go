@@ -317,8 +317,8 @@ func TestKillWhileTraced(t *testing.T) {
 	bin := build(t, "threads", threadsC)
 	p := start(t, bin, "4", "100000")
 	var once sync.Once
-	tr := attach(t, Options{PID: p.Process.Pid, Probes: []Probe{probe(t, bin, "work", true)}, OnHit: func(h *Hit) {
-		once.Do(func() { go func() { time.Sleep(20 * time.Millisecond); syscall.Kill(h.PID, syscall.SIGKILL) }() })
+	tr := attach(t, Options{PID: p.Process.Pid, Probes: []Probe{probe(t, bin, "work", true)}, OnHit: func(*Hit) {
+		once.Do(func() { time.AfterFunc(20*time.Millisecond, func() { syscall.Kill(p.Process.Pid, syscall.SIGKILL) }) })
 	}})
 	io.WriteString(p.in, "go\n")
 	select {
