@@ -132,8 +132,11 @@ func TestTypedLoads(t *testing.T) {
 		alu64K(isa.Lsh, 0, 1), alu64(isa.Or, 0, 8), alu64K(isa.Lsh, 0, 56),
 		alu64(isa.Add, 0, 6), alu64(isa.Add, 0, 7), exit())
 	table := &facts.Table{Insns: make([]facts.Insn, len(insns))}
+	for i := range table.Insns {
+		table.Insns[i] = facts.Insn{Reached: true, Map: -1}
+	}
 	for _, i := range []int{2, 3} {
-		table.Insns[i] = facts.Insn{Mem: facts.UserPtr, Faults: true, Map: -1}
+		table.Insns[i].Mem, table.Insns[i].Faults = facts.UserPtr, true
 	}
 	mem := offHeap(t, 2*4096)
 	unix.Mprotect(mem[4096:], unix.PROT_NONE)
@@ -435,6 +438,29 @@ func TestNotLoaded(t *testing.T) {
 	}
 	u := new(helper.Unsupported)
 	if _, err := load(imageOf(prog(call(27), exit())), nil, nil, Options{}); !errors.As(err, &u) || u.Name != "bpf_get_stackid" {
+		t.Error(err)
+	}
+}
+
+// TestUnreachable: dead code may call what is not there; when it is reached after all, the run ends.
+func TestUnreachable(t *testing.T) {
+	insns := prog(movK(0, 1), ja(2), wide(0, isa.PseudoBTFID, 5), exit(), call(27))
+	table := &facts.Table{Insns: make([]facts.Insn, len(insns))}
+	for _, i := range []int{0, 1, 4} {
+		table.Insns[i].Reached = true
+	}
+	p, err := load(imageOf(insns), table, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Run(&self{}, nil); err != nil || got != 1 {
+		t.Errorf("%d, %v", got, err)
+	}
+	table.Insns[4].Reached = false
+	if p, err = load(imageOf(insns), table, nil, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Run(&self{}, nil); err == nil || !strings.Contains(err.Error(), "instruction 4: the verifier took this instruction for unreachable") {
 		t.Error(err)
 	}
 }

@@ -79,6 +79,7 @@ const (
 	checkCall
 	checkFrame // checking mode: an instruction that writes R10
 	fell       // behind the last instruction
+	dead       // an instruction that the verifier found unreachable
 )
 
 // Opcodes as they are written in the switch.

@@ -2,6 +2,7 @@ package interp
 
 import (
 	"fmt"
+	"math/bits"
 	"unsafe"
 
 	"github.com/gtrace-dev/gtrace/abi"
@@ -87,6 +88,14 @@ func (d *decoder) insn(i int) (int, error) {
 	in := d.img.Insns[i]
 	if in.Dst > isa.R10 || in.Src > isa.R10 {
 		return 0, d.fail(i, fmt.Sprintf("registers r%d, r%d: there is r0 to r10", in.Dst, in.Src))
+	}
+	if d.table != nil && !d.table.Insns[i].Reached {
+		// What is never run may use what is not there, as in the kernel.
+		d.emit(i, op{code: dead})
+		if in.IsWide() && i+1 < len(d.img.Insns) {
+			return 2, nil
+		}
+		return 1, nil
 	}
 	if d.code.check {
 		d.emit(i, op{code: step, imm: uint64(i)})
@@ -341,8 +350,7 @@ func (d *decoder) load(i int, in isa.Insn, o *op) error {
 		d.checkMem(i, o.src, in, false)
 		return nil
 	}
-	size := map[uint8]uint16{isa.SizeB: 0, isa.SizeH: 1, isa.SizeW: 2, isa.SizeDW: 3}[in.Size()]
-	o.code = base + size
+	o.code = base + uint16(bits.TrailingZeros(uint(in.Bytes())))
 	if mode == isa.ModeMEMSX {
 		o.code += 4
 	}

@@ -544,6 +544,8 @@ func (m *Machine) exec(pc int) (uint64, error) {
 			return 0, m.fail(index(first, o), "writes r10, the frame pointer")
 		case fell:
 			return 0, m.fail(index(first, o), "ran past the last instruction")
+		case dead:
+			return 0, m.fail(index(first, o), "the verifier took this instruction for unreachable")
 		default:
 			return 0, m.fail(index(first, o), "code %#x cannot be run", o.code)
 		}

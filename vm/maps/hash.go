@@ -135,8 +135,7 @@ func (m *Map) put(key, value unsafe.Pointer, flags uint64, cpu int) syscall.Errn
 		m.replace(b, old, key, value, h)
 		return 0
 	}
-	if atomic.AddUint32(&m.hdr.Count, 1) > m.maxEntries {
-		atomic.AddUint32(&m.hdr.Count, ^uint32(0))
+	if !m.count() {
 		return syscall.E2BIG
 	}
 	i, ok := m.alloc()
@@ -155,6 +154,19 @@ func (m *Map) put(key, value unsafe.Pointer, flags uint64, cpu int) syscall.Errn
 	}
 	m.insert(b, i, key, value, h, cpu)
 	return 0
+}
+
+// count counts a new key, unless the map is full.
+func (m *Map) count() bool {
+	for {
+		n := atomic.LoadUint32(&m.hdr.Count)
+		if n >= m.maxEntries {
+			return false
+		}
+		if atomic.CompareAndSwapUint32(&m.hdr.Count, n, n+1) {
+			return true
+		}
+	}
 }
 
 // replace puts a new entry before the old one, then takes the old one out:
