@@ -21,7 +21,6 @@ const (
 	ptraceSetRegs  = 13
 	ptracePokeUser = 6
 	ptracePokeData = 5
-	ptracePeekData = 2
 	siKernel       = 0x80 // si_code of a trap that an instruction raised
 	seizeOptions   = unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_TRACEEXIT | unix.PTRACE_O_TRACEVFORKDONE
 	suspendSeccomp = 0x200000 // PTRACE_O_SUSPEND_SECCOMP
