@@ -199,9 +199,7 @@ func (c *checker) print(e *ast.Call) typed.Stmt {
 		return nil
 	}
 	if m, ok := e.Args[0].(*ast.MapRef); ok && len(m.Keys) == 0 {
-		if st, done := c.printMap(e, m); done {
-			return st
-		}
+		return c.printMap(e, m)
 	}
 	if len(e.Args) > 1 {
 		c.diags.Add(e.Args[1].At(), "only `print` of a map has more arguments")
@@ -222,20 +220,19 @@ func (c *checker) print(e *ast.Call) typed.Stmt {
 	return c.send(e, &typed.Action{Kind: event.PrintValue, Args: []typed.Expr{v}})
 }
 
-// printMap checks print of a whole map; done is false for a plain scalar,
-// which is printed like any map too, so that is never the case but for errors.
-func (c *checker) printMap(e *ast.Call, m *ast.MapRef) (typed.Stmt, bool) {
+// printMap checks print of a whole map.
+func (c *checker) printMap(e *ast.Call, m *ast.MapRef) typed.Stmt {
 	info, _ := c.mapUse(m, true)
 	if !info.valued {
 		c.unset(info, m)
-		return nil, true
+		return nil
 	}
 	a := &typed.Action{Kind: event.PrintMap, Map: info.Map}
 	for i, arg := range e.Args[1:] {
 		k, ok := c.scalar(c.expr(arg)).(*typed.Const)
 		if !ok || int64(k.Val) < 0 {
 			c.diags.Add(arg.At(), "argument %d of `print` is not a constant from 0 on", i+2)
-			return nil, true
+			return nil
 		}
 		if i == 0 {
 			a.Top = int64(k.Val)
@@ -243,7 +240,7 @@ func (c *checker) printMap(e *ast.Call, m *ast.MapRef) (typed.Stmt, bool) {
 			a.Div = int64(k.Val)
 		}
 	}
-	return c.send(e, a), true
+	return c.send(e, a)
 }
 
 // wholeMap checks clear(@m) and zero(@m).

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gtrace-dev/gtrace/event"
 	"github.com/gtrace-dev/gtrace/place"
 	"github.com/gtrace-dev/gtrace/script/ast"
 	"github.com/gtrace-dev/gtrace/script/diag"
@@ -104,7 +103,7 @@ type argList struct {
 // pass checks every clause at every place.
 func (c *checker) pass() *typed.Script {
 	c.script = &typed.Script{}
-	for i, in := range c.instances {
+	for _, in := range c.instances {
 		if c.diags.Full() {
 			break
 		}
@@ -112,7 +111,6 @@ func (c *checker) pass() *typed.Script {
 		in.isMove, in.isReg, in.moved = false, false, in.place
 		c.prog = &typed.Program{Place: in.place, Probe: in.place.String(), Span: in.clause.Span}
 		c.scopes, c.hidden = []map[string]*typed.Variable{{}}, map[string]diag.Span{}
-		_ = i
 		if in.clause.Pred != nil {
 			c.prog.Pred, c.prog.PredAt = c.condition(in.clause.Pred), in.clause.Pred.At()
 		}
@@ -183,8 +181,4 @@ func (c *checker) argsAt(p place.Place) *argList {
 	l.args, l.at, l.err = c.env.Args(p)
 	c.args[key] = l
 	return l
-}
-
-func actionKindName(k event.ActionKind) string {
-	return [...]string{event.Printf: "printf", event.PrintValue: "print", event.PrintMap: "print", event.ClearMap: "clear", event.ZeroMap: "zero", event.Exit: "exit"}[k]
 }

@@ -2,7 +2,6 @@ package check
 
 import (
 	"github.com/gtrace-dev/gtrace/event"
-	"github.com/gtrace-dev/gtrace/place"
 	"github.com/gtrace-dev/gtrace/script/ast"
 	"github.com/gtrace-dev/gtrace/script/diag"
 	"github.com/gtrace-dev/gtrace/script/typed"
@@ -267,12 +266,3 @@ func (c *checker) incMap(x *ast.IncDec, m *ast.MapRef, delta int64) typed.Expr {
 func (c *checker) kernelProbe() bool { return c.inst.place.Kind.Kernel() }
 
 func (c *checker) userProbe() bool { return c.inst.place.Kind.User() }
-
-func (c *checker) kindIs(ks ...place.Kind) bool {
-	for _, k := range ks {
-		if c.inst.place.Kind == k {
-			return true
-		}
-	}
-	return false
-}

@@ -102,7 +102,7 @@ func (f *fn) mapBytes(e *typed.MapGet, to loc, pad int) {
 // setMap stores a value; one that can't be read is stored as its fail word.
 func (f *fn) setMap(s *typed.SetMap) {
 	n := round8(s.Map.Value.Size)
-	val, fail := onStack(0), onStack(0)
+	var val, fail loc
 	if s.Map.CanFail {
 		fail = onStack(f.alloc(n+8, s.Span))
 		val = fail.plus(8)
