@@ -34,6 +34,8 @@ type walk struct {
 	// callMap is the map of each call seen, -1 for several.
 	callMap map[int]int
 
+	watch func() // called before each instruction, by tests
+
 	ids       uint32
 	processed int
 	pending   []branch
@@ -87,6 +89,9 @@ func (w *walk) run(ctx context.Context) (int, fault.Fault, error) {
 func (w *walk) one() (next int, f fault.Fault) {
 	pc := w.pc
 	w.processed++
+	if w.watch != nil {
+		w.watch()
+	}
 	if w.processed > w.opts.MaxProcessed {
 		return 0, fault.TooComplex{What: "instructions", Limit: w.opts.MaxProcessed}
 	}

@@ -186,16 +186,16 @@ func (f CtxModified) String() string {
 type FieldReason uint8
 
 const (
-	FieldNone     FieldReason = iota // no field there
-	FieldPadding                     // between fields
-	FieldPartial                     // crosses the end of a field, or part of a pointer
-	FieldBeyond                      // beyond the type's end
-	FieldNegative                    // before the type's start
-	FieldWrite                       // typed memory is read-only
-	FieldUser                        // user-space pointer in a kernel type
-	FieldPerCPU                      // per-CPU pointer in a kernel type
-	FieldNoStruct                    // not a struct or union
-	FieldLicense                     // for programs under a GPL-compatible license
+	FieldNone     FieldReason = 1 + iota // no field there
+	FieldPadding                         // between fields
+	FieldPartial                         // crosses the end of a field, or part of a pointer
+	FieldBeyond                          // beyond the type's end
+	FieldNegative                        // before the type's start
+	FieldWrite                           // typed memory is read-only
+	FieldUser                            // user-space pointer in a kernel type
+	FieldPerCPU                          // per-CPU pointer in a kernel type
+	FieldNoStruct                        // not a struct or union
+	FieldLicense                         // for programs under a GPL-compatible license
 )
 
 var fieldText = [...]string{

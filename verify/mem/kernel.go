@@ -40,10 +40,6 @@ func (l *Layout) kernel(base *state.Reg, q Query, r *Result) fault.Fault {
 		bad.Reason = reason
 		return bad
 	}
-	if reason == 0 && f.in == nil {
-		bad.Reason = fault.FieldNone
-		return bad
-	}
 	r.Faults = base.Trust != state.Trusted
 	if f.pointer == nil {
 		return nil
