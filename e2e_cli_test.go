@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gtrace-dev/gtrace/internal/testkit"
@@ -239,4 +240,20 @@ func TestTargetsEnd(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestUnprivileged: who may not use bpf(2) traces own programs with the user
+// engine, and is told why others' can't be.
+func TestUnprivileged(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("becoming somebody else needs root")
+	}
+	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	command{args: []string{"-v", "-e", `uprobe:libc:malloc { @ = count(); }`, "--", "/bin/ls", "/"}, attr: nobody}.run(t).
+		want(t, 0, "@: ", "user engine: the kernel engine cannot be used")
+	target := testkit.StartTarget(t, "/bin/sleep", "60")
+	command{args: []string{"-p", itoa(target.PID), "-e", `uprobe:libc:malloc { @ = count(); }`}, attr: nobody}.run(t).
+		want(t, 2, "not permitted", "as that user or as root")
+	command{args: []string{"-e", `rawtracepoint:sched_switch { @ = count(); }`}, attr: nobody}.run(t).
+		want(t, 2, "needs the kernel engine")
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +28,10 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		os.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
+		// Others may run it: a test does so as nobody.
+		if err := os.Chmod(dir, 0o755); err != nil {
+			panic(err)
+		}
 		binary = filepath.Join(dir, "gtrace")
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./cmd/gtrace")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -47,7 +52,7 @@ type result struct {
 type command struct {
 	args  []string
 	stdin string
-	dir   string
+	attr  *syscall.SysProcAttr
 	// during is called with the running process.
 	during func(*os.Process)
 }
@@ -56,7 +61,7 @@ func (c command) run(t *testing.T) result {
 	t.Helper()
 	cmd := exec.Command(binary, c.args...)
 	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.Dir = &stdout, &stderr, c.dir
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = &stdout, &stderr, c.attr
 	if c.stdin != "" {
 		cmd.Stdin = strings.NewReader(c.stdin)
 	}

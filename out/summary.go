@@ -71,7 +71,7 @@ func (t *text) Summary(stats []event.Stats, verbose bool) error {
 	}
 	// Probes first: the sum is the last line.
 	for i, s := range stats {
-		if i < len(t.schema.Probes) && verbose {
+		if i < len(t.schema.Probes) && verbose && len(stats) > 1 {
 			t.buf = append(t.buf, t.schema.Probes[i]+": "+sentence(s)+"\n"...)
 		}
 	}

@@ -479,7 +479,7 @@ func (tr *Tracer) seizeError(tid int, err error) error {
 	if syscall.Stat(fmt.Sprintf("/proc/%d", tr.pid), &st) == nil && int(st.Uid) != os.Geteuid() && os.Geteuid() != 0 {
 		hint = fmt.Sprintf(": it belongs to user %d and gtrace runs as user %d; run gtrace as that user or as root", st.Uid, os.Geteuid())
 	} else if b, rerr := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope"); rerr == nil && len(b) > 0 && b[0] != '0' {
-		hint = fmt.Sprintf(": /proc/sys/kernel/yama/ptrace_scope is %c; start the program with gtrace (-c), run gtrace as root, or write 0 there", b[0])
+		hint = fmt.Sprintf(": /proc/sys/kernel/yama/ptrace_scope is %c; start the program with gtrace (behind --), run gtrace as root, or write 0 there", b[0])
 	} else {
 		hint = ": it changed its user, holds privileges that gtrace lacks, or a security module forbids it; run gtrace as root"
 	}
