@@ -70,6 +70,8 @@ func TestRun(t *testing.T) {
 		{`$x = -16; printf("%d", $x >> 2)`, "%d|-4"},
 		{`let $x = 4; { let $x = 5; } printf("%d", $x)`, "%d|4"},
 		{`exit(3); printf("never")`, "|3"},
+		{`$s = ""; printf("%d %d", $s == "abc", $s != "a longer one"); $s = "abc"; printf("%d", $s == "abc")`, "%d %d|0,1\n%d|1"},
+		{`@s = ""; if (@s == "abcdefghijklm") { printf("same") } else { printf("other") }`, "other|"},
 	} {
 		if tc.want == "" && strings.HasPrefix(tc.body, "printf") {
 			continue

@@ -188,6 +188,16 @@ func scaled(b typed.Expr, n int) typed.Expr {
 	return &typed.Binary{X: x, Op: "*", Signed: true, A: b, B: &typed.Const{X: x, Val: uint64(n)}}
 }
 
+// bounded reports whether the string's size is a limit of how it is read, not
+// just of what the script puts there.
+func bounded(e typed.Expr) bool {
+	switch e.(type) {
+	case *typed.StrRead, *typed.Call:
+		return true
+	}
+	return false
+}
+
 func (c *checker) compareStrings(e *ast.Binary, a, b typed.Expr) typed.Expr {
 	if e.Op != "==" && e.Op != "!=" {
 		bad, d := c.bad(e.OpAt, "`%s` does not work on strings", e.Op)
@@ -209,8 +219,11 @@ func (c *checker) compareStrings(e *ast.Binary, a, b typed.Expr) typed.Expr {
 	for _, p := range [2][2]typed.Expr{{a, b}, {b, a}} {
 		l, ok := p[0].(*typed.Lit)
 		if _, both := p[1].(*typed.Lit); ok && !both && len(l.Val) >= p[1].T().Size {
+			if !bounded(p[1]) {
+				return &typed.Const{X: typed.X{Type: int64T, Span: e.At()}, Val: b2u(e.Op == "!=")}
+			}
 			bad, d := c.bad(l.Span, "this string has %d bytes, and what it is compared with never has more than %d", len(l.Val), p[1].T().Size-1)
-			if _, isRead := p[1].(*typed.StrRead); isRead {
+			if r, isRead := p[1].(*typed.StrRead); isRead && r.Null {
 				d.Hint = "read more: str(pointer, " + string(appendInt(nil, len(l.Val))) + ")"
 			}
 			return bad
