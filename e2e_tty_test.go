@@ -1,0 +1,80 @@
+package gtrace_test
+
+// gtrace on a terminal: who owns the foreground, and whom Ctrl-C reaches.
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal opens a pseudo-terminal: the user's side and the program's.
+func terminal(t *testing.T) (user, program *os.File) {
+	t.Helper()
+	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no pseudo-terminals here: %v", err)
+	}
+	t.Cleanup(func() { user.Close() })
+	fd := int(user.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return user, program
+}
+
+// TestTerminal types Ctrl-C into a terminal that the command owns.
+func TestTerminal(t *testing.T) {
+	engines(t, func(t *testing.T, engine string) {
+		user, program := terminal(t)
+		// A shell around gtrace shows that it gets the terminal back.
+		const inner = `n=0; trap 'n=$((n+1))' INT; echo ready; sleep 1; echo "$n signals"`
+		cmd := exec.Command("/bin/bash", "-c", `trap : INT; "$0" run --engine `+engine+
+			` -e 'uprobe:/bin/bash:xmalloc { @calls = count(); } END { printf("the end\n"); }' -- /bin/bash -c '`+
+			strings.ReplaceAll(inner, "'", `'\''`)+`'; echo "status $?"; read line < /dev/tty; echo "read $line"`, binary)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		program.Close()
+		watchdog := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+		defer watchdog.Stop()
+		var all bytes.Buffer
+		buf := make([]byte, 4096)
+		for typed := 0; ; {
+			n, err := user.Read(buf)
+			if err != nil {
+				break
+			}
+			all.Write(buf[:n])
+			switch {
+			case typed == 0 && strings.Contains(all.String(), "ready"):
+				typed++
+				user.Write([]byte{3})
+			case typed == 1 && strings.Contains(all.String(), "status "):
+				typed++
+				user.Write([]byte("typed\n"))
+			}
+		}
+		cmd.Wait()
+		out := strings.ReplaceAll(all.String(), "\r\n", "\n")
+		t.Log(out)
+		result{stdout: out}.want(t, 0, "ready\n", "1 signals\n", "the end\n", "@calls: ", "status 0\n", "read typed\n")
+	})
+}
