@@ -123,3 +123,49 @@ func TestFaults(t *testing.T) {
 		codes[f.Code()] = true
 	}
 }
+
+// TestOtherTargets: what the running kernel does not reject, or can't be asked.
+func TestOtherTargets(t *testing.T) {
+	old := func(v abi.Version, insns ...isa.Insn) *image.Image {
+		img := built(image.EngineKernel, insns...)
+		img.Target.Version = v
+		return img
+	}
+	loop := []isa.Insn{zero, {Op: isa.ClassALU64 | isa.Add, Imm: 1}, {Op: isa.ClassJMP | isa.Jlt, Imm: 4, Off: -2}, exit}
+	unread := []isa.Insn{{Op: isa.ClassLDX | isa.ModeMEM | isa.SizeDW, Src: isa.R10, Off: -8}, exit}
+	poison := func(at int) *image.Image {
+		img := built(image.EngineKernel, zero, isa.Insn{Op: isa.ClassJMP | isa.Jeq, Off: 1}, zero, exit)
+		img.Poison = map[int]image.Poison{at: {Relo: "field_byte_offset struct s.f", Reason: "no such field"}}
+		return img
+	}
+	unprivileged := built(image.EngineKernel, zero, exit)
+	unprivileged.Target.Privileged = false
+	for _, c := range []struct {
+		name, code string
+		img        *image.Image
+	}{
+		{"loop before 5.3", "back-edge", old(abi.V(5, 2), loop...)},
+		{"loop", "accept", old(abi.V(5, 3), loop...)},
+		{"unwritten stack before 6.3", "uninit-stack", old(abi.V(6, 2), unread...)},
+		{"unwritten stack", "accept", old(abi.V(6, 3), unread...)},
+		{"reachable poison", "core-poison", poison(1)},
+		{"unreachable poison", "accept", poison(2)},
+		{"unprivileged", "unsupported", unprivileged},
+	} {
+		_, err := Verify(context.Background(), c.img, Options{})
+		got := "accept"
+		var r *Rejection
+		var u *Unsupported
+		switch {
+		case errors.As(err, &r):
+			got = r.Fault.Code()
+		case errors.As(err, &u):
+			got = "unsupported"
+		case err != nil:
+			got = err.Error()
+		}
+		if got != c.code {
+			t.Errorf("%s: %s (%v), want %s", c.name, got, err, c.code)
+		}
+	}
+}
