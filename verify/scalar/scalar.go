@@ -140,15 +140,6 @@ func (s S) Zero32() S {
 	return s.sync()
 }
 
-// Low32 is the low half of s, zero-extended, as Zero32 leaves it.
-func (s S) Low32() S { return s.Zero32() }
-
-// WithBits narrows s to the numbers in t.
-func (s S) WithBits(t tnum.T) S {
-	s.Bits = s.Bits.Intersect(t)
-	return s.sync()
-}
-
 func (s *S) free64() {
 	s.SMin, s.SMax, s.UMin, s.UMax = math.MinInt64, math.MaxInt64, 0, math.MaxUint64
 }
