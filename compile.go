@@ -15,7 +15,6 @@ import (
 	"github.com/gtrace-dev/gtrace/event"
 	"github.com/gtrace-dev/gtrace/image"
 	"github.com/gtrace-dev/gtrace/object"
-	"github.com/gtrace-dev/gtrace/place"
 	"github.com/gtrace-dev/gtrace/probe"
 	"github.com/gtrace-dev/gtrace/script"
 	"github.com/gtrace-dev/gtrace/verify"
@@ -201,13 +200,4 @@ func Build(file, text string, c Config) ([]byte, error) {
 		return nil, err
 	}
 	return object.Write(compiled.Object)
-}
-
-// places returns the places of s in the order of its programs.
-func (s *Script) places() []place.Place {
-	list := make([]place.Place, len(s.Bound))
-	for i, b := range s.Bound {
-		list[i] = b.Place
-	}
-	return list
 }

@@ -26,8 +26,6 @@ func TestBashReadline(t *testing.T) {
 	})
 }
 
-const libc = "/lib/x86_64-linux-gnu/libc.so.6"
-
 func TestLibcTypes(t *testing.T) {
 	requireFile(t, "/usr/lib/debug/.build-id", "Debian's libc6-dbg")
 	engines(t, func(t *testing.T, engine string) {

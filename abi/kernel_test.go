@@ -160,7 +160,7 @@ func TestContextsKernel(t *testing.T) {
 		limit := min(p.Context.Size, 256)
 		for off := 0; off < limit+8; off++ {
 			for size, bits := range sizes {
-				load := append(append(slot(0x61&^0x18|bits, 1<<4|0, int16(off), 0), slot(0xb7, 0, 0, 0)...), slot(0x95, 0, 0, 0)...)
+				load := append(append(slot(0x61&^0x18|bits, 1<<4, int16(off), 0), slot(0xb7, 0, 0, 0)...), slot(0x95, 0, 0, 0)...)
 				store := append(append(slot(0xb7, 0, 0, 0), slot(0x63&^0x18|bits, 0<<4|1, int16(off), 0)...), slot(0x95, 0, 0, 0)...)
 				_, err := tryLoad(a, ids[a], load, "GPL", buf)
 				if got := p.Context.CanLoad(off, size); got != (err == nil) {

@@ -56,7 +56,6 @@ type asmParser struct {
 	line    int
 	section string
 	fn      *Func
-	sub     bool
 	body    *isa.Assembler
 	last    *Map
 	data    int // bytes of last's data that were given

@@ -41,9 +41,6 @@ func ja(off int16) isa.Insn { return isa.Insn{Op: isa.ClassJMP | isa.Ja, Off: of
 func jmpK(op uint8, dst isa.Reg, imm int32, off int16) isa.Insn {
 	return isa.Insn{Op: isa.ClassJMP | op, Dst: dst, Imm: imm, Off: off}
 }
-func jmp(op uint8, dst, src isa.Reg, off int16) isa.Insn {
-	return isa.Insn{Op: isa.ClassJMP | op | isa.SrcX, Dst: dst, Src: src, Off: off}
-}
 func ldx(size uint8, dst, src isa.Reg, off int16) isa.Insn {
 	return isa.Insn{Op: isa.ClassLDX | isa.ModeMEM | size, Dst: dst, Src: src, Off: off}
 }
