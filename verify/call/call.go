@@ -237,7 +237,7 @@ func (c *checker) surelyThere() bool {
 	}
 	f := c.s.Frame(int(key.Frame))
 	span := &mem.Span{Frame: int(key.Frame), Lo: int(off), Hi: int(off) + 4}
-	if f.AllZero(int(off), 4) && c.m.MaxEntries > 0 {
+	if zeroBytes(f, int(off), 4) && c.m.MaxEntries > 0 {
 		c.out.Key = span
 		return true
 	}
@@ -253,4 +253,14 @@ func (c *checker) surelyThere() bool {
 func exactly(s *state.Slot, size int) bool {
 	_, n := s.Spilled()
 	return n == size
+}
+
+// zeroBytes reports whether the bytes were each stored as zero, not as part of a register.
+func zeroBytes(f *state.Frame, off, size int) bool {
+	for i := off; i < off+size; i++ {
+		if f.ByteAt(i) != state.Zero {
+			return false
+		}
+	}
+	return true
 }
