@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -157,16 +159,31 @@ func (tr *Tracer) stopAgain(t *thread) {
 	}
 }
 
-// waitFor waits for one tracee.
+// waitFor waits for one tracee. The end of a process's first thread is reported
+// only when every other thread has been waited for, which is not done here: a
+// zombie counts as gone, and the main loop reaps it with the others.
 func (tr *Tracer) waitFor(tid int) (unix.WaitStatus, error) {
-	for {
-		_, ws, err := wait4(tid, 0)
+	for pause := time.Duration(0); ; pause = min(2*pause+time.Microsecond, time.Millisecond) {
+		n, ws, err := wait4(tid, unix.WNOHANG)
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
 			return 0, errGone
-		default:
+		case n == tid:
 			return ws, nil
+		case pause >= 100*time.Microsecond && zombie(tid):
+			return 0, errGone
 		}
+		time.Sleep(pause)
 	}
+}
+
+// zombie reports whether a thread has ended without being waited for (proc(5), /proc/PID/stat).
+func zombie(tid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", tid))
+	if err != nil {
+		return false // gone for good: wait4 says so
+	}
+	_, rest, ok := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(") "))
+	return ok && len(rest) > 0 && (rest[0] == 'Z' || rest[0] == 'X')
 }
