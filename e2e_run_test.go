@@ -17,8 +17,8 @@ import (
 	"github.com/gtrace-dev/gtrace/engine/kernel"
 )
 
-// binary is the gtrace under test, built once.
-var binary string
+// binary is the gtrace under test, built once; cache is where it keeps types.
+var binary, cache string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
-		os.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
+		cache = filepath.Join(dir, "cache")
 		// Others may run it: a test does so as nobody.
 		if err := os.Chmod(dir, 0o755); err != nil {
 			panic(err)
@@ -62,6 +62,7 @@ func (c command) run(t *testing.T) result {
 	cmd := exec.Command(binary, c.args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = &stdout, &stderr, c.attr
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+cache)
 	if c.stdin != "" {
 		cmd.Stdin = strings.NewReader(c.stdin)
 	}
