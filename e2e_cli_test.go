@@ -3,6 +3,7 @@ package gtrace_test
 // The command line: check, build, list, output, and everything that goes wrong.
 
 import (
+	"debug/elf"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -107,11 +108,15 @@ func write(t *testing.T, file, text string) {
 func TestBuild(t *testing.T) {
 	dir := t.TempDir()
 	obj := filepath.Join(dir, "x.bpf.o")
-	script := `rawtracepoint:sched_process_exec { @[str(args.p->real_parent->comm)] = count(); }
+	plain := `uprobe:/bin/bash:readline { @[str(arg0)] = count(); }`
+	gtrace(t, "build", "-o", obj, "-e", plain).want(t, 0)
+	gtrace(t, "check", obj).want(t, 0, "accept")
+	requireKernel(t)
+	script := plain + `
+		rawtracepoint:sched_process_exec { @[str(args.p->real_parent->comm)] = count(); }
 		tracepoint:sched:sched_process_exit { printf("%s %d\n", comm, args.pid); }`
 	gtrace(t, "build", "-o", obj, "-e", script).want(t, 0)
-	gtrace(t, "check", obj).want(t, 0, "accept", "accept")
-	requireKernel(t)
+	gtrace(t, "check", obj).want(t, 0, "accept", "accept", "accept")
 	bpftool := testkit.RequireTool(t, "bpftool")
 	// Not pinned: -d loads and lets go; generating a skeleton parses all of it with libbpf.
 	if out, err := exec.Command(bpftool, "gen", "skeleton", obj).CombinedOutput(); err != nil {
@@ -256,4 +261,33 @@ func TestUnprivileged(t *testing.T) {
 		want(t, 2, "not permitted", "as that user or as root")
 	command{args: []string{"-e", `rawtracepoint:sched_switch { @ = count(); }`}, attr: nobody}.run(t).
 		want(t, 2, "needs the kernel engine")
+}
+
+// TestDamagedDWARF: debug information that cannot be read is an error at the
+// script's place, and the program can still be traced without it.
+func TestDamagedDWARF(t *testing.T) {
+	path := server(t, "-O2")
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := f.Section(".debug_info")
+	f.Close()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := uint64(4); i < info.FileSize; i++ {
+		data[info.Offset+i] ^= 0x5a
+	}
+	bad := filepath.Join(t.TempDir(), "server")
+	if err := os.WriteFile(bad, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	engines(t, func(t *testing.T, engine string) {
+		gtrace(t, "run", "--engine", engine, "-e", `uprobe:`+bad+`:handle_request { print(args.req->len); }`, "--", bad).
+			want(t, 2, "-e:1:", bad)
+		gtrace(t, "run", "--engine", engine, "-e", `uprobe:`+bad+`:handle_request { @ = count(); }`, "--", bad, "100").
+			want(t, 0, "100 requests", "@: 100")
+	})
 }

@@ -53,15 +53,22 @@ type command struct {
 	args  []string
 	stdin string
 	attr  *syscall.SysProcAttr
+	dir   string
 	// during is called with the running process.
 	during func(*os.Process)
+	// then is called when standard output has the text when.
+	when string
+	then func(*os.Process)
 }
 
 func (c command) run(t *testing.T) result {
 	t.Helper()
 	cmd := exec.Command(binary, c.args...)
 	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = &stdout, &stderr, c.attr
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr, cmd.Dir = &stdout, &stderr, c.attr, c.dir
+	if c.then != nil {
+		cmd.Stdout = &watcher{buf: &stdout, text: c.when, then: func() { go c.then(cmd.Process) }}
+	}
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+cache)
 	if c.stdin != "" {
 		cmd.Stdin = strings.NewReader(c.stdin)
@@ -82,6 +89,22 @@ func (c command) run(t *testing.T) result {
 	r := result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 	t.Logf("gtrace %s\n→ %d\n%s%s", strings.Join(c.args, " "), r.code, r.stdout, r.stderr)
 	return r
+}
+
+// watcher is a buffer that reports the first time that text is in it.
+type watcher struct {
+	buf  *bytes.Buffer
+	text string
+	then func()
+}
+
+func (w *watcher) Write(p []byte) (int, error) {
+	n, err := w.buf.Write(p)
+	if w.then != nil && strings.Contains(w.buf.String(), w.text) {
+		w.then()
+		w.then = nil
+	}
+	return n, err
 }
 
 func gtrace(t *testing.T, args ...string) result {

@@ -258,3 +258,23 @@ func TestMountNamespace(t *testing.T) {
 		r.want(t, 0, "@[bob]: 15\n", "@[alice]: 25\n")
 	})
 }
+
+// TestEveryProcess: without -p or a command the kernel engine traces all
+// processes; the script picks those of the test by the binary's path.
+func TestEveryProcess(t *testing.T) {
+	requireKernel(t)
+	path := server(t, "-O2")
+	r := command{
+		args: []string{"-e", `BEGIN { printf("begun\n"); } uprobe:./server:handle_request { @[comm] = count(); }`},
+		dir:  filepath.Dir(path),
+		when: "begun", then: func(p *os.Process) {
+			for range 3 {
+				if err := exec.Command(path, "10").Run(); err != nil {
+					t.Error(err)
+				}
+			}
+			p.Signal(syscall.SIGINT)
+		},
+	}.run(t)
+	r.want(t, 0, "@[server]: 30\n")
+}
