@@ -22,7 +22,7 @@ fuzz: ## each parser's fuzz target for a few seconds
 	  done; done
 
 bench: build ## the figures of docs/figures.md, printed with their method
-	$(GO) test -run '^$$' -bench . ./internal/bench
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./internal/bench
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/:/'

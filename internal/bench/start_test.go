@@ -6,9 +6,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gtrace-dev/gtrace/internal/testkit"
 )
 
 // usage is what the operating system says of one finished process.
@@ -112,6 +115,24 @@ func BenchmarkStart(b *testing.B) {
 			&contender{name: "next", argv: []string{g, "--engine", "kernel", "-e", libc}, env: []string{"XDG_CACHE_HOME=" + warm}},
 		)
 	})
+}
+
+// BenchmarkHit is a whole run of a program whose function is hit 20,000 times,
+// counted by the probe, beside the same program alone.
+func BenchmarkHit(b *testing.B) {
+	g := gtrace(b)
+	server := testkit.Build(b, "gcc", "../../testdata/targets/server.c", "-g", "-O2", "-pthread")
+	script := "uprobe:" + server + ":handle_request { @ = count(); }"
+	run := []string{server, "20000", "1"}
+	cs := []*contender{
+		{name: "alone", argv: run},
+		{name: "kernel", argv: append([]string{g, "--engine", "kernel", "-e", script, "--"}, run...)},
+		{name: "user", argv: append([]string{g, "--engine", "user", "-e", script, "--"}, run...)},
+	}
+	if path, err := exec.LookPath("bpftrace"); err == nil {
+		cs = append(cs, &contender{name: "bpftrace", argv: []string{path, "-c", strings.Join(run, " "), "-e", script}})
+	}
+	interleave(b, cs...)
 }
 
 // bpftrace is the same script in bpftrace, where it is installed.
