@@ -57,7 +57,9 @@ func (w *walk) conditional(in isa.Insn) (int, fault.Fault) {
 	}
 	w.link(in)
 	other := branch{s: w.s.Clone(), path: w.path.Fork(), pc: target}
-	other.path.Log(w.step)
+	if !w.opts.NoPrune {
+		other.path.Log(w.step)
+	}
 	switch {
 	case dst.Nullable && !in.UsesReg() && in.Imm == 0 && !c.Is32 && (c.Code == isa.Jeq || c.Code == isa.Jne):
 		id, ref := dst.ID, dst.Ref

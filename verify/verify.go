@@ -77,4 +77,13 @@ func (u *Unsupported) Error() string {
 type Options struct {
 	MaxProcessed int // instructions walked; 0: 1,000,000
 	MaxPending   int // branches waiting; 0: 8,192
+
+	// For tests. Trace, when not nil, is called before each instruction on
+	// each path, also where the path then ends because its state was judged
+	// before; it must not keep v beyond the call, but may keep v.Keep().
+	Trace func(insn int, v View)
+	// NoPrune walks every path to its end, so that what Trace shows at an
+	// instruction covers every run. Loops without an end, and programs with
+	// very many paths, then come to MaxProcessed.
+	NoPrune bool
 }

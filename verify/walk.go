@@ -34,8 +34,6 @@ type walk struct {
 	// callMap is the map of each call seen, -1 for several.
 	callMap map[int]int
 
-	watch func() // called before each instruction, by tests
-
 	ids       uint32
 	processed int
 	pending   []branch
@@ -89,13 +87,13 @@ func (w *walk) run(ctx context.Context) (int, fault.Fault, error) {
 func (w *walk) one() (next int, f fault.Fault) {
 	pc := w.pc
 	w.processed++
-	if w.watch != nil {
-		w.watch()
+	if w.opts.Trace != nil {
+		w.opts.Trace(pc, View{s: w.s, layout: &w.layout})
 	}
 	if w.processed > w.opts.MaxProcessed {
 		return 0, fault.TooComplex{What: "instructions", Limit: w.opts.MaxProcessed}
 	}
-	if w.graph.Head[pc] {
+	if w.graph.Head[pc] && !w.opts.NoPrune {
 		switch w.table.Visit(pc, w.s, &w.path) {
 		case prune.Done:
 			w.path.Settle(w.insns)
@@ -115,7 +113,7 @@ func (w *walk) one() (next int, f fault.Fault) {
 		return 0, f
 	}
 	next, f = w.dispatch(in)
-	if f == nil && next != end {
+	if f == nil && next != end && !w.opts.NoPrune {
 		w.path.Log(w.step)
 	}
 	return next, f

@@ -84,23 +84,15 @@ func TestInvariant(t *testing.T) {
 		isa.Insn{Op: isa.ClassSTX | isa.ModeMEM | isa.SizeDW, Dst: isa.R10, Src: isa.R0, Off: -8},
 		ldNext, isa.Insn{Op: isa.ClassJMP | isa.Jeq, Dst: isa.R0, Off: 1}, ldX,
 		isa.Insn{Op: isa.ClassLDX | isa.ModeMEM | isa.SizeDW, Dst: isa.R0, Src: isa.R10, Off: -8}, ldX, exit)
-	w := &walk{img: img, insns: img.Insns, opts: Options{MaxProcessed: 1000, MaxPending: 10}, facts: newFacts(len(img.Insns)), callMap: map[int]int{}}
-	if u := w.prepare(); u != "" {
-		t.Fatal(u)
-	}
-	if _, f := w.shape(); f != nil {
-		t.Fatal(f)
-	}
-	w.watch = func() {
-		if err := w.s.Check(); err != nil {
-			t.Errorf("before instruction %d: %v", w.pc, err)
+	walked := 0
+	_, err := Verify(context.Background(), img, Options{Trace: func(insn int, v View) {
+		walked++
+		if err := v.Check(); err != nil {
+			t.Errorf("before instruction %d: %v", insn, err)
 		}
-	}
-	if i, f, err := w.run(context.Background()); f != nil || err != nil {
-		t.Fatal(i, f, err)
-	}
-	if w.processed < len(img.Insns) {
-		t.Errorf("%d instructions walked", w.processed)
+	}})
+	if err != nil || walked < len(img.Insns) {
+		t.Errorf("%d instructions walked, %v", walked, err)
 	}
 }
 

@@ -8,6 +8,7 @@ package scalar
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/gtrace-dev/gtrace/verify/tnum"
 )
@@ -157,30 +158,55 @@ func (s S) sane() S {
 	return s
 }
 
-// String lists the views that say something.
+// String lists the views that say more than those before them: "0..7",
+// "s64 min..7, u32 0..9", "any number".
 func (s S) String() string {
 	if s.IsConst() {
-		return fmt.Sprint(int64(s.Value()))
+		return strconv.FormatInt(int64(s.Value()), 10)
 	}
-	out := ""
-	add := func(format string, a ...any) { out += fmt.Sprintf(format, a...) }
-	if s.SMin != math.MinInt64 || s.SMax != math.MaxInt64 {
-		add(" s64 %d..%d", s.SMin, s.SMax)
+	known, out := Unknown, ""
+	add := func(view string) {
+		if out != "" {
+			out += ", "
+		}
+		out += view
 	}
-	if s.UMin != 0 || s.UMax != math.MaxUint64 {
-		add(" u64 %d..%d", s.UMin, s.UMax)
+	if uint64(s.SMin) == s.UMin && uint64(s.SMax) == s.UMax {
+		add(fmt.Sprintf("%d..%d", s.UMin, s.UMax))
+	} else {
+		if s.SMin != math.MinInt64 || s.SMax != math.MaxInt64 {
+			add("s64 " + ends(s.SMin, s.SMax, math.MinInt64, math.MaxInt64))
+		}
+		if s.UMin != 0 || s.UMax != math.MaxUint64 {
+			add("u64 " + ends(s.UMin, s.UMax, 0, math.MaxUint64))
+		}
 	}
-	if s.SMin32 != math.MinInt32 || s.SMax32 != math.MaxInt32 {
-		add(" s32 %d..%d", s.SMin32, s.SMax32)
+	known.SMin, known.SMax, known.UMin, known.UMax = s.SMin, s.SMax, s.UMin, s.UMax
+	known = known.sync()
+	if s.SMin32 != known.SMin32 || s.SMax32 != known.SMax32 {
+		add("s32 " + ends(s.SMin32, s.SMax32, math.MinInt32, math.MaxInt32))
 	}
-	if s.UMin32 != 0 || s.UMax32 != math.MaxUint32 {
-		add(" u32 %d..%d", s.UMin32, s.UMax32)
+	if s.UMin32 != known.UMin32 || s.UMax32 != known.UMax32 {
+		add("u32 " + ends(s.UMin32, s.UMax32, 0, math.MaxUint32))
 	}
-	if !s.Bits.IsUnknown() {
-		add(" bits %v", s.Bits)
+	known.SMin32, known.SMax32, known.UMin32, known.UMax32 = s.SMin32, s.SMax32, s.UMin32, s.UMax32
+	if s.Bits != known.sync().Bits {
+		add("bits " + s.Bits.String())
 	}
 	if out == "" {
-		return "unknown"
+		return "any number"
 	}
-	return out[1:]
+	return out
+}
+
+// ends shows a range; the ends of its type are min and max.
+func ends[T int64 | uint64 | int32 | uint32](lo, hi, least, most T) string {
+	l, h := fmt.Sprint(lo), fmt.Sprint(hi)
+	if lo == least && lo != 0 {
+		l = "min"
+	}
+	if hi == most {
+		h = "max"
+	}
+	return l + ".." + h
 }
