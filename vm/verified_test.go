@@ -8,13 +8,15 @@ import (
 
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/image"
+	"github.com/gtrace-dev/gtrace/internal/testkit/sound"
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/object"
 	"github.com/gtrace-dev/gtrace/verify"
 )
 
 // This file runs what the verifier accepts in checking mode: no access of
-// such a program may leave its object, whatever its context.
+// such a program may leave its object, whatever its context, and registers and
+// stack are always as the verifier knows them.
 
 func verified(t testing.TB, insns []isa.Insn, defs ...*object.Map) (*verify.Verified, error) {
 	t.Helper()
@@ -118,12 +120,18 @@ func TestSound(t *testing.T) {
 			continue
 		}
 		accepted++
-		p, err := Load(v, byName, Options{Check: true})
+		seen, err := sound.Walk(v.Image(), 10_000)
+		if err != nil {
+			t.Fatalf("program %d: accepted, but not when every path is walked to its end: %v\n%+v", n, err, insns)
+		}
+		run := seen.Run(byName)
+		p, err := Load(v, byName, Options{Check: true, Step: run.Step})
 		if err != nil {
 			t.Fatalf("program %d: %v", n, err)
 		}
 		for range 40 {
 			ctx := words(interesting(rng), interesting(rng))
+			run.Begin()
 			if _, err := p.Run(&fixed{}, ctx); err != nil {
 				t.Fatalf("program %d, context %x: accepted, but: %v\n%+v", n, ctx, err, insns)
 			}

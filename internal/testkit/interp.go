@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gtrace-dev/gtrace/abi"
+	"github.com/gtrace-dev/gtrace/internal/testkit/sound"
 	"github.com/gtrace-dev/gtrace/verify"
 	"github.com/gtrace-dev/gtrace/vm"
 	"github.com/gtrace-dev/gtrace/vm/helper"
@@ -17,14 +18,18 @@ import (
 // This file runs a case's program in this process, every access checked,
 // and every instruction that runs held against what the verifier has seen.
 
+// maxStates bounds how many states of a program are kept to compare runs with.
+const maxStates = 20_000
+
 // interpreter is a machine of the vm's.
 type interpreter struct {
 	mem  *maps.Memory
 	maps map[string]*maps.Map
 	prog *vm.Program
+	run  *sound.Run // nil: the program has too many paths
 }
 
-func newInterpreter(v *verify.Verified) (machine, error) {
+func newInterpreter(v *verify.Verified) (*interpreter, error) {
 	mem, err := maps.NewMemory()
 	if err != nil {
 		return nil, err
@@ -42,6 +47,15 @@ func newInterpreter(v *verify.Verified) (machine, error) {
 		}
 		return nil
 	}
+	seen, err := sound.Walk(v.Image(), maxStates)
+	switch {
+	case err == nil:
+		in.run = seen.Run(in.maps)
+		step = in.run.Step
+	case !errors.Is(err, sound.ErrTooMany):
+		in.Close()
+		return nil, fmt.Errorf("accepted, but not when every path is walked to its end: %w", err)
+	}
 	if in.prog, err = vm.Load(v, in.maps, vm.Options{Check: true, Step: step}); err != nil {
 		in.Close()
 		return nil, err
@@ -49,7 +63,12 @@ func newInterpreter(v *verify.Verified) (machine, error) {
 	return in, nil
 }
 
-func (in *interpreter) Run(ctx []byte) (uint64, error) { return in.prog.Run(self{}, ctx) }
+func (in *interpreter) Run(ctx []byte) (uint64, error) {
+	if in.run != nil {
+		in.run.Begin()
+	}
+	return in.prog.Run(self{}, ctx)
+}
 
 func (in *interpreter) Close() { _ = in.mem.Close() }
 

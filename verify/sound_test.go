@@ -1,0 +1,142 @@
+package verify_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"math/rand"
+	"testing"
+
+	"github.com/gtrace-dev/gtrace/abi"
+	"github.com/gtrace-dev/gtrace/image"
+	"github.com/gtrace-dev/gtrace/internal/testkit/sound"
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/verify"
+	"github.com/gtrace-dev/gtrace/vm"
+	host "github.com/gtrace-dev/gtrace/vm/helper"
+	"github.com/gtrace-dev/gtrace/vm/maps"
+)
+
+// This file runs random programs that are accepted: whatever they compute has
+// to be inside of what the verifier knows at that instruction.
+
+// world is a helper.Host in which all is random.
+type world struct{ r *rand.Rand }
+
+func (w world) ReadUser(_ uint64, dst []byte) error {
+	if w.r.Intn(3) == 0 {
+		return errors.New("no such memory")
+	}
+	w.r.Read(dst)
+	return nil
+}
+func (w world) ReadKernel(addr uint64, dst []byte) error { return w.ReadUser(addr, dst) }
+func (w world) Task() host.Task                          { return host.Task{TGID: w.r.Uint32(), TID: w.r.Uint32()} }
+func (w world) CPU() int                                 { return 0 }
+func (w world) Monotonic() uint64                        { return w.r.Uint64() }
+func (w world) Boottime() uint64                         { return w.r.Uint64() }
+func (w world) Printk(string)                            {}
+
+// context is a struct pt_regs of small, large and random numbers.
+func (w world) context() []byte {
+	var b []byte
+	for range 21 {
+		var v uint64
+		switch w.r.Intn(4) {
+		case 0:
+			v = uint64(w.r.Int63n(160)) - 80
+		case 1:
+			v = []uint64{0, 1 << 31, 1<<31 - 1, 1 << 32, 1<<32 - 1, 1 << 63, 1<<63 - 1, 1<<64 - 1}[w.r.Intn(8)]
+		default:
+			v = w.r.Uint64() >> w.r.Intn(64)
+		}
+		b = binary.NativeEndian.AppendUint64(b, v)
+	}
+	return b
+}
+
+// keptStates bounds the states of a program, and runs is how often each program runs.
+const (
+	keptStates = 4_000
+	runs       = 12
+)
+
+// soundly runs an accepted program and returns how many instructions were compared.
+func soundly(t *testing.T, seed int64, v *verify.Verified, byName map[string]*maps.Map) int {
+	t.Helper()
+	seen, err := sound.Walk(v.Image(), keptStates)
+	if errors.Is(err, sound.ErrTooMany) {
+		return 0
+	}
+	if err != nil {
+		t.Errorf("seed %d: accepted, but not when every path is walked to its end: %v", seed, err)
+		return 0
+	}
+	w := world{rand.New(rand.NewSource(seed))}
+	run := seen.Run(byName)
+	p, err := vm.Load(v, byName, vm.Options{Check: true, Step: run.Step})
+	if err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	for range runs {
+		fill(w.r, byName)
+		run.Begin()
+		if _, err := p.Run(w, w.context()); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+			if *randomCount == 1 {
+				t.Logf("%s", isa.Listing(v.Image().Insns))
+			}
+			break
+		}
+	}
+	return run.Compared
+}
+
+// fill makes entries for programs to find.
+func fill(r *rand.Rand, byName map[string]*maps.Map) {
+	for _, m := range byName {
+		if m.Type() == abi.MapRingBuf {
+			_, _ = m.Consume(func([]byte) error { return nil })
+			continue
+		}
+		key, value := make([]byte, m.KeySize()), make([]byte, m.ValueSize())
+		for i := range m.MaxEntries() {
+			r.Read(value)
+			binary.NativeEndian.PutUint32(key, uint32(i))
+			_ = m.Update(key, value, 0) // full: then it has others
+		}
+	}
+}
+
+func TestRandomSound(t *testing.T) {
+	mem, err := maps.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mem.Close()
+	byName := map[string]*maps.Map{}
+	for _, def := range randomMaps {
+		if byName[def.Name], err = mem.Create(def); err != nil {
+			t.Fatal(err)
+		}
+	}
+	target := &image.Target{Version: abi.V(6, 18), Privileged: true, Arch: "amd64"}
+	accepted, large, compared := 0, 0, 0
+	for i := range *randomCount {
+		seed := *randomSeed + int64(i)
+		v, err := verify.Verify(context.Background(), randomImage(rand.New(rand.NewSource(seed)), target), verify.Options{MaxProcessed: 50_000})
+		if err != nil {
+			continue
+		}
+		accepted++
+		n := soundly(t, seed, v, byName)
+		compared += n
+		if n == 0 {
+			large++
+		}
+	}
+	if *randomCount >= 500 && accepted-large < *randomCount/10 {
+		t.Errorf("only %d of %d programs ran: they test nothing", accepted-large, *randomCount)
+	}
+	t.Logf("%d programs: %d accepted, %d of them with too many paths to compare; %d instructions compared", *randomCount, accepted, large, compared)
+}
