@@ -78,3 +78,53 @@ func TestTerminal(t *testing.T) {
 		result{stdout: out}.want(t, 0, "ready\n", "1 signals\n", "the end\n", "@calls: ", "status 0\n", "read typed\n")
 	})
 }
+
+// TestJobControl stops the command by Ctrl-Z: the shell takes over, and fg
+// lets both go on.
+func TestJobControl(t *testing.T) {
+	engines(t, func(t *testing.T, engine string) {
+		user, program := terminal(t)
+		cmd := exec.Command("/bin/bash", "--norc", "--noprofile", "-i")
+		cmd.Env = append(os.Environ(), "PS1=$ ", "TERM=dumb", "G="+binary, "HISTFILE=")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		program.Close()
+		watchdog := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+		defer watchdog.Stop()
+		steps := []struct{ see, typ string }{
+			{"$ ", `"$G" run --engine ` + engine + ` -e 'uprobe:/bin/bash:xmalloc { @calls = count(); }' -- /bin/bash -c 'echo rea""dy; sleep 0.5; echo do""ne'` + "\n"},
+			{"ready", "\x1a"},
+			{"Stopped", "echo shell is ba''ck; fg\n"},
+			{"shell is back", ""},
+			{"done", ""},
+			{"@calls: ", "echo st''atus $?\n"},
+			{"status 0", "exit\n"},
+		}
+		var all bytes.Buffer
+		buf, from := make([]byte, 4096), 0
+		for {
+			for len(steps) > 0 {
+				i := strings.Index(all.String()[from:], steps[0].see)
+				if i < 0 {
+					break
+				}
+				from += i + len(steps[0].see)
+				user.Write([]byte(steps[0].typ))
+				steps = steps[1:]
+			}
+			n, err := user.Read(buf)
+			if err != nil {
+				break
+			}
+			all.Write(buf[:n])
+		}
+		cmd.Wait()
+		t.Log(strings.ReplaceAll(all.String(), "\r\n", "\n"))
+		if len(steps) > 0 {
+			t.Errorf("%q was not seen", steps[0].see)
+		}
+	})
+}

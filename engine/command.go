@@ -241,6 +241,9 @@ func (c *Command) Release() error {
 	}
 	c.state = running
 	close(c.released)
+	if c.tty >= 0 && !c.traced {
+		go c.watchStops()
+	}
 	if err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("cannot let %q (process %d) run: %w", c.name, c.pid, err)
 	}
@@ -424,17 +427,8 @@ func (c *Command) restoreTerminalLocked() {
 		return
 	}
 	c.restored = true
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	// A background process that sets the foreground group gets SIGTTOU, which
-	// would stop it, unless the calling thread blocks it.
-	var block, old unix.Sigset_t
-	block.Val[0] = 1 << (uint(unix.SIGTTOU) - 1)
-	if unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old) == nil {
-		defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
-	}
 	if fg, err := unix.IoctlGetInt(c.tty, unix.TIOCGPGRP); err == nil && fg != c.back {
-		_ = unix.IoctlSetPointerInt(c.tty, unix.TIOCSPGRP, c.back)
+		setForeground(c.tty, c.back)
 	}
 	unix.Close(c.tty)
 }

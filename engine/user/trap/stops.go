@@ -161,6 +161,9 @@ func (tr *Tracer) handle(t *thread) {
 		if tr.isGroupStop(t.ws) {
 			t.stopped = false
 			_ = listen(t.tid)
+			if t.tid == tr.pid && tr.opt.Command != nil {
+				go tr.opt.Command.Stopped(sig)
+			}
 			return
 		}
 		t.resume(0)

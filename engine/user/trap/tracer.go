@@ -46,6 +46,7 @@ type Command interface {
 	Release() error
 	Exited(syscall.WaitStatus)
 	Return()
+	Stopped(sig syscall.Signal) // a signal stopped it
 }
 
 // Options say what to watch and whom to tell. The callbacks run on the tracing
