@@ -70,7 +70,7 @@ func server(t *testing.T, flags ...string) string {
 
 func TestServer(t *testing.T) {
 	testkit.RequireTool(t, "gcc")
-	for _, flags := range [][]string{{"-O2"}, {"-O0"}, {"-O2", "-static-pie"}, {"-O2", "-no-pie"}} {
+	for _, flags := range [][]string{{"-O2"}, {"-O0"}, {"-O2", "-static-pie"}, {"-O2", "-no-pie"}, {"-O2", "-fcf-protection"}} {
 		path := server(t, flags...)
 		t.Run(strings.Join(flags, ""), func(t *testing.T) {
 			engines(t, func(t *testing.T, engine string) { testServer(t, engine, path) })

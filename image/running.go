@@ -38,7 +38,7 @@ func Running() (*Target, error) {
 		return nil, err
 	}
 	return &Target{
-		Arch: runtime.GOARCH, Release: release, Version: v, Name: v.String() + " (running kernel)",
+		Arch: runtime.GOARCH, Release: release, Version: v, Name: v.String() + " (running kernel's BTF)",
 		Privileged: true, BTF: runningBTF,
 		LoadConfig: sync.OnceValues(func() (map[string]string, error) { return readConfig(release) }),
 	}, nil
