@@ -64,4 +64,5 @@ type Map interface {
 	Lookup(key []byte) ([][]byte, error) // nil without error: no such key
 	Delete(key []byte) error
 	Clear() error // every key, or zeroes for arrays
+	Zero() error  // every value; keys stay
 }

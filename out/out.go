@@ -23,6 +23,7 @@ type Map interface {
 	Lookup(key []byte) ([][]byte, error) // nil without error: no such key
 	Delete(key []byte) error
 	Clear() error // every key, or zeroes for arrays
+	Zero() error  // every value; keys stay
 }
 
 // Maps finds a session's maps by name (without @).
@@ -211,7 +212,11 @@ func (b *base) act(r *record) (Effect, error) {
 		if err != nil {
 			return Effect{}, err
 		}
-		if err := m.Clear(); err != nil {
+		do := m.Clear
+		if r.action.Kind == event.ZeroMap {
+			do = m.Zero
+		}
+		if err := do(); err != nil {
 			return Effect{}, fmt.Errorf("map @%s: %w", r.action.Map, err)
 		}
 	}

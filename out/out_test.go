@@ -36,6 +36,15 @@ func (f *fakeMap) Clear() error {
 	return nil
 }
 
+func (f *fakeMap) Zero() error {
+	for _, row := range f.values {
+		for _, v := range row {
+			clear(v)
+		}
+	}
+	return nil
+}
+
 // words makes bytes of 64-bit words.
 func words(ws ...int64) []byte {
 	var b []byte

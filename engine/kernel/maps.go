@@ -131,20 +131,26 @@ func (k *kernelMap) Delete(key []byte) error {
 }
 
 func (k *kernelMap) zero(key []byte) error {
-	if err := mapElem(unix.BPF_MAP_UPDATE_ELEM, k.km.FD(), key, make([]byte, k.size*k.cpus)); err != nil {
+	err := mapElem(unix.BPF_MAP_UPDATE_ELEM, k.km.FD(), key, make([]byte, k.size*k.cpus))
+	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return k.fail("zeroing", err)
 	}
 	return nil
 }
 
 // Clear implements engine.Map.
-func (k *kernelMap) Clear() error {
+func (k *kernelMap) Clear() error { return k.all(k.Delete) }
+
+// Zero implements engine.Map.
+func (k *kernelMap) Zero() error { return k.all(k.zero) }
+
+func (k *kernelMap) all(do func(key []byte) error) error {
 	keys, err := k.keys()
 	if err != nil {
 		return err
 	}
 	for _, key := range keys {
-		if err := k.Delete(key); err != nil {
+		if err := do(key); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -170,7 +171,9 @@ func (s *session) createMaps(b bind) error {
 // connect opens all events, runs BEGIN, and connects programs and events.
 func (s *session) connect(ctx context.Context, pid int) error {
 	events := make([]int, len(s.bound))
-	for i, b := range s.bound {
+	order := s.order()
+	for _, i := range order {
+		b := s.bound[i]
 		fd, err := openEvent(b.place, pid, s.multi)
 		if err != nil {
 			return err
@@ -185,7 +188,8 @@ func (s *session) connect(ctx context.Context, pid int) error {
 	if err := s.run(place.Begin); err != nil {
 		return err
 	}
-	for i, b := range s.bound {
+	for _, i := range order {
+		b := s.bound[i]
 		fd, err := openLink(b.place, s.progs[i], pid, s.multi)
 		if err != nil {
 			return fmt.Errorf("%s: attaching the program: %w", b.place, err)
@@ -200,6 +204,21 @@ func (s *session) connect(ctx context.Context, pid int) error {
 		}
 	}
 	return nil
+}
+
+// order is the order of attaching that makes programs at one place run in the
+// script's order: of uprobes, the kernel runs the one attached last first.
+func (s *session) order() []int {
+	var order, user []int
+	for i, b := range s.bound {
+		if b.place.Kind.User() {
+			user = append(user, i)
+		} else {
+			order = append(order, i)
+		}
+	}
+	slices.Reverse(user)
+	return append(order, user...)
 }
 
 // run runs all programs of a kind once.

@@ -154,9 +154,13 @@ func testRun(prog int) error {
 	return err
 }
 
-// mapElem makes one of the calls on map elements; other is the value or the next key.
+// mapElem makes one of the calls on map elements; other is the value or the
+// next key. An update is one of a key that is there.
 func mapElem(cmd, fd int, key, other []byte) error {
 	a := elemAttr{fd: uint32(fd), key: ptr(key), next: ptr(other)}
+	if cmd == unix.BPF_MAP_UPDATE_ELEM {
+		a.flags = unix.BPF_EXIST
+	}
 	_, err := bpf(cmd, unsafe.Pointer(&a), unsafe.Sizeof(a))
 	return err
 }

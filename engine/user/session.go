@@ -350,6 +350,8 @@ func (v *view) Delete(key []byte) error { return v.do(func() error { return v.m.
 
 func (v *view) Clear() error { return v.do(v.m.Clear) }
 
+func (v *view) Zero() error { return v.do(v.m.Zero) }
+
 func (v *view) do(f func() error) error {
 	if err := v.s.use(); err != nil {
 		return err

@@ -95,7 +95,9 @@ func (m *Map) Update(key, value []byte, flags uint64) error {
 		if e := m.Put(k, unsafe.Add(v, c*stride), flags, c); e != 0 {
 			return m.fail("update", e)
 		}
-		flags = Any
+		if flags == NoExist {
+			flags = Any
+		}
 	}
 	return nil
 }
@@ -263,6 +265,21 @@ func (m *Map) nextHashKey(key, next []byte) error {
 		}
 	}
 	return m.fail("next key", syscall.ENOENT)
+}
+
+// Zero sets every value to zeroes; keys stay.
+func (m *Map) Zero() error {
+	n := int(m.valueSize)
+	if m.cpuStride != 0 {
+		n = m.cpus * int(align(uint64(m.valueSize), 8))
+	}
+	zeroes := make([]byte, n)
+	return m.Each(func(key []byte, _ [][]byte) error {
+		if err := m.Update(key, zeroes, Exist); !errors.Is(err, syscall.ENOENT) {
+			return err
+		}
+		return nil // deleted meanwhile
+	})
 }
 
 // Clear removes every key; of an array it zeroes every element.

@@ -9,6 +9,7 @@ package trap
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 )
 
@@ -36,7 +37,7 @@ func (tr *Tracer) hitSite(t *thread, s *site) {
 	for _, p := range s.entries {
 		tr.call(t, p)
 	}
-	for _, p := range s.returns {
+	for _, p := range slices.Backward(s.returns) { // as a stack: the first is called first
 		tr.entered(t, p)
 	}
 	if s.loader {

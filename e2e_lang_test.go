@@ -1,0 +1,47 @@
+package gtrace_test
+
+// End-to-end tests of what scripts mean: the same on both engines, and the
+// same as in bpftrace.
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// compiled builds a C program.
+func compiled(t *testing.T, source string, flags ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "t.c"), source)
+	path := filepath.Join(dir, "t")
+	args := append([]string{"-g", "-O1", "-o", path, filepath.Join(dir, "t.c")}, flags...)
+	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+		t.Skipf("gcc: %v\n%s", err, out)
+	}
+	return path
+}
+
+const twice = `__attribute__((noipa)) int twice(int n) { return 2 * n; }
+int main(void) { return twice(0); }
+`
+
+// TestOrder: clauses at one place run in the script's order.
+func TestOrder(t *testing.T) {
+	path := compiled(t, twice)
+	u, r := "uprobe:"+path+":twice", "uretprobe:"+path+":twice"
+	script := u + ` { printf("1\n"); } ` + r + ` { printf("a\n"); } ` + u + ` { printf("2\n"); } ` + r + ` { printf("b\n"); }`
+	engines(t, func(t *testing.T, engine string) {
+		gtrace(t, "--engine", engine, "-e", script, "--", path).want(t, 0, "1\n2\na\nb\n")
+	})
+}
+
+// TestZero: zero() sets values to 0, clear() removes keys.
+func TestZero(t *testing.T) {
+	path := compiled(t, twice)
+	script := `uprobe:` + path + `:twice { @x[1] = 5; @c["k"] = count(); @h = hist(3); @n = 7; @s["k"] = "abc"; @gone[1] = 1;
+		zero(@x); print(@x); zero(@c); print(@c); zero(@h); print(@h); zero(@n); print(@n); zero(@s); print(@s); clear(@gone); print(@gone); }`
+	engines(t, func(t *testing.T, engine string) {
+		gtrace(t, "--engine", engine, "-e", script, "--", path).want(t, 0, "@x[1]: 0\n", "@c[k]: 0\n", "@h: \n", "@n: 0\n", "@s[k]: \n\n\n\n@c[k]: 0\n@s[k]: \n@x[1]: 0\n")
+	})
+}
