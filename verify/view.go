@@ -2,7 +2,6 @@ package verify
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/verify/mem"
@@ -142,18 +141,22 @@ func (v View) text(r *state.Reg) string {
 	case state.Scalar:
 		return r.Val.String() + v.copies(r)
 	}
-	var b strings.Builder
-	b.WriteString(v.object(r))
-	switch lo := int64(r.Off); {
-	case !r.Val.IsConst():
-		fmt.Fprintf(&b, " %+d+(%s)", lo, r.Val.String())
-	default:
-		fmt.Fprintf(&b, " %+d", lo+int64(r.Val.Value()))
+	b := v.object(r)
+	if r.Kind == state.MapPtr || r.Kind == state.Func {
+		return b
+	}
+	if r.Kind != state.Stack || int(r.Frame) != v.Depth()-1 {
+		b += " "
+	}
+	if off, exact := r.ConstOff(); exact {
+		b += fmt.Sprintf("%+d", off)
+	} else {
+		b += fmt.Sprintf("%+d+(%s)", r.Off, r.Val.String())
 	}
 	if r.Nullable {
-		b.WriteString(" or NULL")
+		b += " or NULL"
 	}
-	return b.String()
+	return b
 }
 
 // object names what a pointer points into.
@@ -166,6 +169,9 @@ func (v View) object(r *state.Reg) string {
 	case state.MapValue:
 		return "value of map " + v.layout.Maps[r.Map].Name
 	case state.Stack:
+		if int(r.Frame) == v.Depth()-1 {
+			return "fp"
+		}
 		return fmt.Sprintf("stack of frame %d", r.Frame)
 	case state.RingRecord:
 		return fmt.Sprintf("ring buffer record of %d bytes", r.Size)
@@ -200,9 +206,9 @@ func (v View) copies(r *state.Reg) string {
 			continue
 		}
 		if r.Linked {
-			return fmt.Sprintf(", number %c%+d", 'a'+i%26, r.Off)
+			return fmt.Sprintf(" = %c%+d", 'a'+i%26, r.Off)
 		}
-		return fmt.Sprintf(", number %c", 'a'+i%26)
+		return fmt.Sprintf(" = %c", 'a'+i%26)
 	}
 	return ""
 }

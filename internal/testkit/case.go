@@ -3,6 +3,7 @@ package testkit
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gtrace-dev/gtrace/abi"
@@ -32,12 +33,15 @@ type Case struct {
 	Prog    string
 	Verdict Verdict
 	Explain string // "" without the section
+	States  []*StateSection
 	Runs    []Run
 
 	// Labels are the slots of the labels of each function, by the function's name.
 	Labels map[string]map[string]int
 	// Lines are the lines of the section prog that each function's slots came from.
 	Lines map[string][]int
+
+	changed bool // a section was rewritten
 }
 
 // Verdict is what gtrace must say of a program.
@@ -103,7 +107,16 @@ func ParseCase(data []byte) (*Case, error) {
 		case "run":
 			c.Runs, err = parseRuns(text)
 		default:
-			err = errors.New("unknown section")
+			label, ok := strings.CutPrefix(f.Name, "state @")
+			if !ok {
+				err = errors.New("unknown section")
+				break
+			}
+			var s *StateSection
+			if s, err = parseState(label, text); slices.ContainsFunc(c.States, func(o *StateSection) bool { return o.Label == label }) {
+				err = errors.New("there already is one")
+			}
+			c.States = append(c.States, s)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("section %s: %w", f.Name, err)

@@ -24,7 +24,7 @@ import (
 // This file runs golden cases: assembly round trip, verifier, interpreter in
 // checking mode, and the kernel.
 
-var update = flag.Bool("update", false, "rewrite the explain sections of golden cases")
+var update = flag.Bool("update", false, "rewrite the explain and state sections of golden cases")
 
 // judged is the kernel version that verdicts are for.
 var judged = abi.V(6, 18)
@@ -76,11 +76,25 @@ func golden(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := verify.Verify(context.Background(), img, verify.Options{})
+	tr, err := traceStates(c, img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var opts verify.Options
+	if tr != nil {
+		opts.Trace = tr.trace
+	}
+	v, err := verify.Verify(context.Background(), img, opts)
 	if got := verdictOf(c, img, err); got.String() != wanted(c, got) {
 		t.Errorf("verdict %s, want %s (%v)", got, c.Verdict, err)
 	}
-	checkExplain(t, file, c, img, err)
+	checkExplain(t, c, img, err)
+	checkStates(t, c, tr)
+	if c.changed {
+		if err := os.WriteFile(file, txtar.Format(c.Archive), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if v != nil && c.Runs != nil {
 		t.Run("interpreter", func(t *testing.T) {
 			m, err := newInterpreter(v)
@@ -182,8 +196,8 @@ func addLines(o *object.Object, c *Case) {
 	}
 }
 
-// checkExplain compares or rewrites the explain section.
-func checkExplain(t *testing.T, file string, c *Case, img *image.Image, err error) {
+// checkExplain compares the explain section, or updates it in the case.
+func checkExplain(t *testing.T, c *Case, img *image.Image, err error) {
 	t.Helper()
 	if c.Explain == "" {
 		return
@@ -193,21 +207,39 @@ func checkExplain(t *testing.T, file string, c *Case, img *image.Image, err erro
 		t.Error("an explain section, but no rejection")
 		return
 	}
-	got := explain.Explain(rej.Fault, rej.Insn, img.Lines) + "\n"
-	if got == c.Explain {
+	c.section(t, "explain", c.Explain, explain.Explain(rej.Fault, rej.Insn, img.Lines)+"\n")
+}
+
+// checkStates compares the state sections, or updates them in the case.
+func checkStates(t *testing.T, c *Case, tr *stateTracer) {
+	t.Helper()
+	if tr != nil && tr.err != nil {
+		t.Error(tr.err)
+		return
+	}
+	for _, s := range c.States {
+		if len(tr.visits[s]) == 0 {
+			t.Errorf("section state @%s: the verifier never comes to the label", s.Label)
+			continue
+		}
+		c.section(t, "state @"+s.Label, s.Text, strings.Join(tr.visits[s], "\n"))
+	}
+}
+
+// section compares a section that can be rewritten; with -update it gets what was found.
+func (c *Case) section(t *testing.T, name, want, got string) {
+	t.Helper()
+	if got == want {
 		return
 	}
 	if !*update {
-		t.Errorf("explain:\n%s\nwant:\n%s", got, c.Explain)
+		t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
 		return
 	}
 	for i := range c.Archive.Files {
-		if c.Archive.Files[i].Name == "explain" {
-			c.Archive.Files[i].Data = []byte(got)
+		if c.Archive.Files[i].Name == name {
+			c.Archive.Files[i].Data, c.changed = []byte(got), true
 		}
-	}
-	if err := os.WriteFile(file, txtar.Format(c.Archive), 0o666); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -8,7 +8,6 @@ package scalar
 import (
 	"fmt"
 	"math"
-	"strconv"
 
 	"github.com/gtrace-dev/gtrace/verify/tnum"
 )
@@ -159,10 +158,10 @@ func (s S) sane() S {
 }
 
 // String lists the views that say more than those before them: "0..7",
-// "s64 min..7, u32 0..9", "any number".
+// "s64 min..7, u32 0..9", "any number". Large numbers are in hex.
 func (s S) String() string {
 	if s.IsConst() {
-		return strconv.FormatInt(int64(s.Value()), 10)
+		return show(int64(s.Value()))
 	}
 	known, out := Unknown, ""
 	add := func(view string) {
@@ -171,13 +170,14 @@ func (s S) String() string {
 		}
 		out += view
 	}
-	if uint64(s.SMin) == s.UMin && uint64(s.SMax) == s.UMax {
-		add(fmt.Sprintf("%d..%d", s.UMin, s.UMax))
+	same := uint64(s.SMin) == s.UMin && uint64(s.SMax) == s.UMax
+	if same && s.SMin != math.MinInt64 && s.SMax != math.MaxInt64 {
+		add(show(s.SMin) + ".." + show(s.SMax))
 	} else {
 		if s.SMin != math.MinInt64 || s.SMax != math.MaxInt64 {
 			add("s64 " + ends(s.SMin, s.SMax, math.MinInt64, math.MaxInt64))
 		}
-		if s.UMin != 0 || s.UMax != math.MaxUint64 {
+		if !same && (s.UMin != 0 || s.UMax != math.MaxUint64) {
 			add("u64 " + ends(s.UMin, s.UMax, 0, math.MaxUint64))
 		}
 	}
@@ -201,7 +201,7 @@ func (s S) String() string {
 
 // ends shows a range; the ends of its type are min and max.
 func ends[T int64 | uint64 | int32 | uint32](lo, hi, least, most T) string {
-	l, h := fmt.Sprint(lo), fmt.Sprint(hi)
+	l, h := show(lo), show(hi)
 	if lo == least && lo != 0 {
 		l = "min"
 	}
@@ -209,4 +209,11 @@ func ends[T int64 | uint64 | int32 | uint32](lo, hi, least, most T) string {
 		h = "max"
 	}
 	return l + ".." + h
+}
+
+func show[T int64 | uint64 | int32 | uint32](v T) string {
+	if v > 1<<24 || (v < 0 && v+(1<<24) < 0) {
+		return fmt.Sprintf("%#x", v)
+	}
+	return fmt.Sprint(v)
 }
