@@ -5,6 +5,7 @@ package gtrace_test
 import (
 	"debug/elf"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	gt "github.com/gtrace-dev/gtrace"
 	"github.com/gtrace-dev/gtrace/internal/testkit"
 )
 
@@ -45,16 +48,40 @@ SEC("raw_tp/sched_switch") int bad(void *ctx)
 }
 `
 
-func TestCheckObject(t *testing.T) {
+// compileBPF compiles plainBPF to a.bpf.o.
+func compileBPF(t *testing.T) string {
+	t.Helper()
 	testkit.RequireTool(t, "clang-19")
 	dir := t.TempDir()
 	src, obj := filepath.Join(dir, "a.bpf.c"), filepath.Join(dir, "a.bpf.o")
-	if err := os.WriteFile(src, []byte(plainBPF), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	write(t, src, plainBPF)
 	if out, err := exec.Command("clang-19", "-g", "-O2", "-target", "bpf", "-mcpu=v3", "-c", src, "-o", obj).CombinedOutput(); err != nil {
 		t.Fatalf("clang-19: %v\n%s", err, out)
 	}
+	return obj
+}
+
+// TestCheckSpec is the door for users of cilium/ebpf.
+func TestCheckSpec(t *testing.T) {
+	spec, err := ebpf.LoadCollectionSpec(compileBPF(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdicts, err := gt.Check(t.Context(), spec, gt.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, v := range verdicts {
+		got[v.Program] = v.Verdict + " " + v.Code
+	}
+	if want := map[string]string{"good": "accept ", "bad": "reject nullable-deref"}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestCheckObject(t *testing.T) {
+	obj := compileBPF(t)
 	r := gtrace(t, "check", "--format", "json", obj)
 	r.want(t, 1)
 	var lines []map[string]any
