@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"math/rand"
 	"testing"
 
@@ -19,6 +20,8 @@ import (
 
 // This file runs random programs that are accepted: whatever they compute has
 // to be inside of what the verifier knows at that instruction.
+
+var soundCount = flag.Int("sound", 3000, "random programs to run against what the verifier knows, from -seed on")
 
 // world is a helper.Host in which all is random.
 type world struct{ r *rand.Rand }
@@ -83,7 +86,7 @@ func soundly(t *testing.T, seed int64, v *verify.Verified, byName map[string]*ma
 		run.Begin()
 		if _, err := p.Run(w, w.context()); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
-			if *randomCount == 1 {
+			if *soundCount == 1 {
 				t.Logf("%s", isa.Listing(v.Image().Insns))
 			}
 			break
@@ -122,7 +125,7 @@ func TestRandomSound(t *testing.T) {
 	}
 	target := &image.Target{Version: abi.V(6, 18), Privileged: true, Arch: "amd64"}
 	accepted, large, compared := 0, 0, 0
-	for i := range *randomCount {
+	for i := range *soundCount {
 		seed := *randomSeed + int64(i)
 		v, err := verify.Verify(context.Background(), randomImage(rand.New(rand.NewSource(seed)), target), verify.Options{MaxProcessed: 50_000})
 		if err != nil {
@@ -135,8 +138,8 @@ func TestRandomSound(t *testing.T) {
 			large++
 		}
 	}
-	if *randomCount >= 500 && accepted-large < *randomCount/10 {
-		t.Errorf("only %d of %d programs ran: they test nothing", accepted-large, *randomCount)
+	if *soundCount >= 500 && accepted-large < *soundCount/10 {
+		t.Errorf("only %d of %d programs ran: they test nothing", accepted-large, *soundCount)
 	}
-	t.Logf("%d programs: %d accepted, %d of them with too many paths to compare; %d instructions compared", *randomCount, accepted, large, compared)
+	t.Logf("%d programs: %d accepted, %d of them with too many paths to compare; %d instructions compared", *soundCount, accepted, large, compared)
 }

@@ -96,6 +96,30 @@ func TestInvariant(t *testing.T) {
 	}
 }
 
+// TestView reads what is known of values that no kernel has; golden cases show the others.
+func TestView(t *testing.T) {
+	plus := isa.Insn{Op: isa.ClassALU64 | isa.Add, Dst: isa.R0, Imm: 16}
+	img := built(image.EngineUser, ldCtx, type0, cast, ldNext, plus, zero, exit)
+	got := ""
+	_, err := Verify(context.Background(), img, Options{Trace: func(insn int, v View) {
+		if insn < 3 {
+			return
+		}
+		text, err := v.Text("r0")
+		if err != nil {
+			t.Error(err)
+		}
+		got += text + "\n"
+		if _, err := v.Text("r10"); err == nil {
+			t.Error("r10 has a text")
+		}
+	}})
+	const want = "user struct point +0\nuser struct point +0\nuser struct point +16\n0\n"
+	if err != nil || got != want {
+		t.Errorf("%v; got\n%swant\n%s", err, got, want)
+	}
+}
+
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
