@@ -195,19 +195,19 @@ func (p *parser) recoverTop(start int) {
 // attachPoints parses the comma-separated probes of a clause.
 func (p *parser) attachPoints(c *ast.Clause) bool {
 	for {
-		text, at := p.s.AttachWord()
-		if text == "" {
+		parts, at := p.s.AttachWord()
+		if len(parts) == 1 && parts[0] == "" {
 			p.tok = p.s.Next()
 			d := p.fail(p.tok.Span, "syntax error where a probe should be")
 			d.Expected, d.Found = "a probe such as `uprobe:PATH:FUNCTION`", p.tok.String()
 			p.s.Seek(p.tok.Span.Start)
 			return false
 		}
-		if what, ok := unsupportedTop[text]; ok {
-			p.diags.Unsupported(at, what)
+		if what, ok := unsupportedTop[parts[0]]; ok && len(parts) == 1 {
+			p.diags.Unsupported(at[0], what)
 			return false
 		}
-		c.Attach = append(c.Attach, p.attachPoint(text, at))
+		c.Attach = append(c.Attach, p.attachPoint(parts, at))
 		if p.s.PeekByteAfterBlank() != ',' {
 			return true
 		}
@@ -218,19 +218,15 @@ func (p *parser) attachPoints(c *ast.Clause) bool {
 	}
 }
 
-// attachPoint splits text at its colons and takes the offset off.
-func (p *parser) attachPoint(text string, at diag.Span) *ast.AttachPoint {
-	a := &ast.AttachPoint{Span: at}
-	off := at.Start
-	parts := strings.Split(text, ":")
-	if parts[0] == "uprobe" || parts[0] == "u" || parts[0] == "uretprobe" || parts[0] == "ur" {
+// attachPoint makes an attach point of its parts and takes the offset off.
+func (p *parser) attachPoint(parts []string, at []diag.Span) *ast.AttachPoint {
+	a := &ast.AttachPoint{Span: at[0].To(at[len(at)-1])}
+	if t := parts[0]; len(parts) > 3 && (t == "uprobe" || t == "u" || t == "uretprobe" || t == "ur") {
 		// C++ names have :: in them; only the first two colons separate.
-		parts = strings.SplitN(text, ":", 3)
+		parts = append(parts[:2:2], strings.Join(parts[2:], ":"))
+		at = append(at[:2:2], at[2].To(at[len(at)-1]))
 	}
-	for _, part := range parts {
-		a.At = append(a.At, diag.Span{Start: off, End: min(off+len(part), at.End)})
-		off += len(part) + 1
-	}
+	a.At = at
 	a.Type, a.Fields = parts[0], parts[1:]
 	if n := len(a.Fields); n == 2 && strings.HasPrefix(a.Type, "u") {
 		if name, o, ok := cutLast(a.Fields[1], '+'); ok && !strings.HasSuffix(name, "operator") {

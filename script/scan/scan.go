@@ -114,41 +114,50 @@ func (s *Scanner) blank() {
 	}
 }
 
-// AttachWord reads the text of one attach point: up to white space, a comma or
-// {, and where a path can't go on up to a slash. Quotes keep all that.
-func (s *Scanner) AttachWord() (string, diag.Span) {
+// AttachWord reads one attach point and splits it at its colons: up to white
+// space, a comma or {, and where a path can't go on up to a slash. Quotes keep
+// all that. It says where each part is.
+func (s *Scanner) AttachWord() (parts []string, at []diag.Span) {
 	s.blank()
 	start := s.pos
-	colons := 0
 	var b strings.Builder
+	part := func() {
+		parts, at = append(parts, b.String()), append(at, diag.Span{Start: start, End: s.pos})
+		b.Reset()
+	}
 	for s.pos < len(s.src) {
 		c := s.src[s.pos]
 		switch {
 		case c == '"':
-			t := s.str()
-			b.WriteString(t.Text)
+			b.WriteString(s.str().Text)
 			continue
-		case strings.IndexByte(" \t\r\n\v\f,{;}", c) >= 0:
-			return b.String(), diag.Span{Start: start, End: s.pos}
-		case c == '/' && !pathMayGoOn(b.String(), colons):
-			return b.String(), diag.Span{Start: start, End: s.pos}
+		case strings.IndexByte(" \t\r\n\v\f,{;}", c) >= 0, c == '/' && !pathMayGoOn(parts):
+			part()
+			return parts, at
 		case c == ':':
-			colons++
+			part()
+			s.pos++
+			start = s.pos
+			continue
 		}
 		b.WriteByte(c)
 		s.pos++
 	}
-	return b.String(), diag.Span{Start: start, End: s.pos}
+	part()
+	return parts, at
 }
 
-// pathMayGoOn reports whether a slash behind text belongs to the path of a
+// pathMayGoOn reports whether a slash behind parts belongs to the path of a
 // binary, the second field of probes that have one.
-func pathMayGoOn(text string, colons int) bool {
-	switch kind, _, _ := strings.Cut(text, ":"); kind {
+func pathMayGoOn(parts []string) bool {
+	if len(parts) != 1 {
+		return false
+	}
+	switch parts[0] {
 	case "interval", "i", "profile", "p", "tracepoint", "t", "rawtracepoint", "rt", "software", "s", "hardware", "h", "kprobe", "k", "kretprobe", "kr", "fentry", "f", "fexit", "fr", "iter", "it":
 		return false
 	}
-	return colons == 1
+	return true
 }
 
 // PeekByteAfterBlank is the next byte behind white space and comments, 0 at the end.
