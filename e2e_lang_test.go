@@ -45,3 +45,27 @@ func TestZero(t *testing.T) {
 		gtrace(t, "--engine", engine, "-e", script, "--", path).want(t, 0, "@x[1]: 0\n", "@c[k]: 0\n", "@h: \n", "@n: 0\n", "@s[k]: \n\n\n\n@c[k]: 0\n@s[k]: \n@x[1]: 0\n")
 	})
 }
+
+// TestPlaces: a trap in the middle of an instruction would change the program.
+func TestPlaces(t *testing.T) {
+	path := compiled(t, `__asm__(".globl f\n.type f,@function\nf: movl $7, %eax\n ret\n.size f, .-f\n");
+int f(void);
+int main(void) { return f(); }`)
+	probe := "uprobe:" + path + ":f"
+	for _, bad := range []string{probe + "+1", probe + "+4", probe + "+6", "uretprobe:" + path + ":f+5", "uprobe:/tmp:f"} {
+		gtrace(t, "-e", bad+` { exit(); }`).want(t, 1, "error: ")
+	}
+	engines(t, func(t *testing.T, engine string) {
+		gtrace(t, "--engine", engine, "-e", probe+`, `+probe+`+5 { @ = count(); }`, "--", path).want(t, 0, "@: 2")
+	})
+}
+
+// TestQuotedPath: quotes keep what would end a path.
+func TestQuotedPath(t *testing.T) {
+	path := compiled(t, twice)
+	odd := filepath.Join(t.TempDir(), "a b,c:d{e")
+	if out, err := exec.Command("cp", path, odd).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	gtrace(t, "-e", `uprobe:"`+odd+`":twice { print(args.n); }`, "--", odd).want(t, 0, "\n0\n")
+}

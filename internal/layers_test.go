@@ -20,8 +20,8 @@ var rooms = map[string][]string{
 	"image":    {"object", "abi", "isa"},
 	"verify":   {"image", "object", "abi", "isa"},
 	"vm":       {"verify", "image", "object", "abi", "isa"},
-	"engine":   {"vm", "verify", "image", "object", "abi", "isa", "place", "event", "internal/tracefs"},
-	"usertype": {"object", "abi", "isa"},
+	"engine":   {"vm", "verify", "image", "object", "abi", "isa", "place", "event", "internal/tracefs", "internal/x86"},
+	"usertype": {"object", "abi", "isa", "internal/x86"},
 	"script":   {"object", "event", "abi", "isa", "place"},
 	"probe":    {"usertype", "object", "abi", "isa", "place", "script/env", "internal/tracefs"},
 	"out":      {"event"},
@@ -29,6 +29,7 @@ var rooms = map[string][]string{
 	"cmd":      {""},
 
 	"internal/tracefs": {},
+	"internal/x86":     {},
 	"internal/bench":   nil, // programs for figures: may use anything
 	"internal/testkit": nil, // test code: may use anything
 }

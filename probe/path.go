@@ -95,7 +95,7 @@ func (r *Resolver) filePath(name string) (string, error) {
 	case err != nil:
 		return "", err
 	case !st.Mode().IsRegular():
-		return "", fmt.Errorf("%s is not a regular file", name)
+		return "", env.BadPlace(name + " is not a regular file")
 	}
 	return path, nil
 }

@@ -46,7 +46,7 @@ func (r *Resolver) matchUser(p env.Pattern) ([]place.Place, error) {
 		return nil, err
 	}
 	if p.Kind == place.Uretprobe && p.Offset != 0 {
-		return nil, fmt.Errorf("uretprobe:%s:%s: a return probe has no offset: it fires when the function returns", p.Fields[0], p.Fields[1])
+		return nil, env.BadPlace("a return probe has no offset: it fires when the function returns")
 	}
 	name := p.Fields[1]
 	if strings.HasPrefix(name, "0x") {
@@ -80,14 +80,14 @@ func places(b *usertype.Binary, p env.Pattern, syms []usertype.Symbol) ([]place.
 				if wild(p.Fields[1]) {
 					continue
 				}
-				return nil, fmt.Errorf("%s+%#x is outside of the function, which has %d bytes", s.Name, p.Offset, s.Size)
+				return nil, env.BadPlace(fmt.Sprintf("%s+%#x is outside of the function, which has %d bytes", s.Name, p.Offset, s.Size))
 			}
 			at := s.Addr + p.Offset
 			if at < s.Addr {
 				return nil, fmt.Errorf("%s+%#x is not an address", s.Name, p.Offset)
 			}
-			if at > s.Addr && at < addr {
-				return nil, fmt.Errorf("%s+%#x is inside of the instruction endbr64 that the function begins with", s.Name, p.Offset)
+			if !b.Instruction(s.Addr, at) {
+				return nil, middle(s, at)
 			}
 			addr = at
 		}
@@ -101,6 +101,11 @@ func places(b *usertype.Binary, p env.Pattern, syms []usertype.Symbol) ([]place.
 		return nil, fmt.Errorf("no function of %s that matches %s has %d bytes", b.Path, p.Fields[1], p.Offset+1)
 	}
 	return out, nil
+}
+
+// middle is the error for an address in the middle of an instruction of s.
+func middle(s usertype.Symbol, addr uint64) error {
+	return env.BadPlace(fmt.Sprintf("%s+%#x is in the middle of an instruction", s.Name, addr-s.Addr))
 }
 
 func (r *Resolver) matchAddress(b *usertype.Binary, p env.Pattern) ([]place.Place, error) {
@@ -118,6 +123,9 @@ func (r *Resolver) matchAddress(b *usertype.Binary, p env.Pattern) ([]place.Plac
 	}
 	pl := place.Place{Kind: p.Kind, Path: b.Path, Addr: addr, Offset: off}
 	if s, ok := b.SymbolAt(addr); ok {
+		if !b.Instruction(s.Addr, addr) {
+			return nil, middle(s, addr)
+		}
 		pl.Size = s.Size
 		if b.Body(s.Addr) == addr {
 			pl.Symbol = s.Name

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
+
+	"github.com/gtrace-dev/gtrace/internal/x86"
 )
 
 // Binary is an open executable or shared library. It is not safe for concurrent use.
@@ -114,6 +116,25 @@ func (b *Binary) Landing(addr uint64) (is bool) {
 	defer guard(b.Path, &err)()
 	off, e := b.Offset(addr)
 	return e == nil && bytes.Equal(b.main.slice(off, 4), endbr64)
+}
+
+// Instruction reports whether an instruction of the function at entry begins
+// at addr: a trap in the middle of one would make it another one. True if that
+// can't be known.
+func (b *Binary) Instruction(entry, addr uint64) bool {
+	const most = 1 << 20 // what is farther away is left to the user
+	n := addr - entry
+	if b.main.elf.Machine != elf.EM_X86_64 || addr < entry || n > most {
+		return true
+	}
+	var err error
+	defer guard(b.Path, &err)()
+	off, e := b.Offset(entry)
+	if e != nil {
+		return true
+	}
+	code := b.main.slice(off, n)
+	return uint64(len(code)) < n || x86.Boundary(code, int(n))
 }
 
 // Body is the address of a function's first instruction behind an endbr64.

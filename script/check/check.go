@@ -153,6 +153,7 @@ var (
 func (c *checker) envError(at diag.Span, err error) {
 	var nf *env.NotFound
 	var nd *env.NoDebugInfo
+	var bp env.BadPlace
 	d := c.diags.Add(at, "%v", err)
 	switch {
 	case errors.As(err, &nf):
@@ -160,6 +161,7 @@ func (c *checker) envError(at diag.Span, err error) {
 		if len(nf.Candidates) > 0 {
 			d.Hint = "did you mean `" + nf.Candidates[0] + "`?"
 		}
+	case errors.As(err, &bp):
 	case !errors.As(err, &nd):
 		d.Unsupported = true // unreadable, not permitted, …: not the script's fault
 	default:

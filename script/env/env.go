@@ -45,6 +45,11 @@ type NotFound struct {
 	Candidates []string // near names, best first
 }
 
+// BadPlace is the error for a place that a script names but no probe can be at.
+type BadPlace string
+
+func (b BadPlace) Error() string { return string(b) }
+
 // NoDebugInfo is the error for a binary without the types a script needs.
 type NoDebugInfo struct {
 	Path    string

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/gtrace-dev/gtrace/engine/user/x86"
+	"github.com/gtrace-dev/gtrace/internal/x86"
 	"golang.org/x/sys/unix"
 )
 

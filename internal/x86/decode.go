@@ -428,3 +428,17 @@ func (d *decoder) immediate(kind byte) error {
 	}
 	return d.skip(n)
 }
+
+// Boundary reports whether an instruction begins at off of code, which begins
+// with one and has at least off bytes; true if that can't be known.
+func Boundary(code []byte, off int) bool {
+	at := 0
+	for at < off {
+		in, err := Decode(code[at:])
+		if err != nil {
+			return !errors.Is(err, ErrTruncated)
+		}
+		at += in.Len
+	}
+	return at == off
+}

@@ -188,3 +188,15 @@ func FuzzRelocate(f *testing.F) {
 		}
 	})
 }
+
+func TestBoundary(t *testing.T) {
+	code := []byte{0x55, 0xb8, 1, 0, 0, 0, 0x06, 0xc3} // push %rbp; mov $1,%eax; nothing; ret
+	for off, want := range []bool{true, true, false, false, false, false, true, true} {
+		if got := Boundary(code, off); got != want {
+			t.Errorf("byte %d: %t, want %t", off, got, want)
+		}
+		if got := Boundary(code[:off], off); got != want {
+			t.Errorf("byte %d, the end: %t, want %t", off, got, want)
+		}
+	}
+}
