@@ -36,6 +36,9 @@ var permitted = sync.OnceValue(func() error {
 	return unix.Close(fd)
 })
 
+// BPFPermitted reports whether bpf(2) is permitted.
+func BPFPermitted() bool { return permitted() == nil }
+
 // RequireBPF skips the test where bpf(2) is not permitted.
 func RequireBPF(t testing.TB) {
 	t.Helper()
