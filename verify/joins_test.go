@@ -180,5 +180,5 @@ func TestJoins(t *testing.T) {
 	if *joinsCount >= 500 && accepted-large < *joinsCount/3 {
 		t.Errorf("only %d of %d programs ran: they test nothing", accepted-large, *joinsCount)
 	}
-	t.Logf("%d programs: %d accepted, %d of them with too many paths to compare, %d that the kernel rejects", *joinsCount, accepted, large, looser)
+	t.Logf("%d programs: %d accepted, %d of them not compared: not every path can be walked to its end, %d that the kernel rejects", *joinsCount, accepted, large, looser)
 }

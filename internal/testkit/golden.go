@@ -76,6 +76,32 @@ func golden(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	v := judge(t, file, c, img)
+	if v != nil && c.Runs != nil {
+		t.Run("interpreter", func(t *testing.T) {
+			m, err := newInterpreter(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			if m.run == nil {
+				t.Log("not every path can be walked to its end: runs are not compared with the verifier's states")
+			}
+			runAll(t, c, m, ^uint64(0))
+		})
+	}
+	t.Run("kernel", func(t *testing.T) {
+		RequireBPF(t)
+		if running.Version < c.Since {
+			t.Skipf("the case needs kernel %s, this one is %s", c.Since, running.Version)
+		}
+		oracle(t, c, img)
+	})
+}
+
+// judge verifies the program and compares, or rewrites, what the case says of that.
+func judge(t *testing.T, file string, c *Case, img *image.Image) *verify.Verified {
+	t.Helper()
 	tr, err := traceStates(c, img)
 	if err != nil {
 		t.Fatal(err)
@@ -95,26 +121,7 @@ func golden(t *testing.T, file string) {
 			t.Fatal(err)
 		}
 	}
-	if v != nil && c.Runs != nil {
-		t.Run("interpreter", func(t *testing.T) {
-			m, err := newInterpreter(v)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer m.Close()
-			if m.run == nil {
-				t.Log("too many paths: runs are not compared with the verifier's states")
-			}
-			runAll(t, c, m, ^uint64(0))
-		})
-	}
-	t.Run("kernel", func(t *testing.T) {
-		RequireBPF(t)
-		if running.Version < c.Since {
-			t.Skipf("the case needs kernel %s, this one is %s", c.Since, running.Version)
-		}
-		oracle(t, c, img)
-	})
+	return v
 }
 
 // roundTrip assembles the program, prints it and assembles that again.

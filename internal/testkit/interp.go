@@ -26,7 +26,7 @@ type interpreter struct {
 	mem  *maps.Memory
 	maps map[string]*maps.Map
 	prog *vm.Program
-	run  *sound.Run // nil: the program has too many paths
+	run  *sound.Run // nil: not every path can be walked to its end
 }
 
 func newInterpreter(v *verify.Verified) (*interpreter, error) {
@@ -52,7 +52,7 @@ func newInterpreter(v *verify.Verified) (*interpreter, error) {
 	case err == nil:
 		in.run = seen.Run(in.maps)
 		step = in.run.Step
-	case !errors.Is(err, sound.ErrTooMany):
+	case !errors.Is(err, sound.ErrIncomplete):
 		in.Close()
 		return nil, fmt.Errorf("accepted, but not when every path is walked to its end: %w", err)
 	}

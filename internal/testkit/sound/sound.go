@@ -25,8 +25,11 @@ import (
 	"github.com/gtrace-dev/gtrace/vm/maps"
 )
 
-// ErrTooMany says that a program has too many paths to keep every state.
-var ErrTooMany = errors.New("too many states to keep them all")
+// ErrIncomplete says that not every path of a program can be walked to its end:
+// there are too many, or one moves a pointer by a constant beyond what the
+// kernel allows. Pruning hides the latter, in the kernel too: a state with a
+// range that reaches beyond may do so, and covers the one with the constant.
+var ErrIncomplete = errors.New("not every path can be walked to its end")
 
 // Seen is every state that the verifier came to an instruction with.
 type Seen struct {
@@ -35,7 +38,7 @@ type Seen struct {
 	Count  int // of states
 }
 
-// Walk verifies img and keeps at most limit states. The error is ErrTooMany or
+// Walk verifies img and keeps at most limit states. The error is ErrIncomplete or
 // Verify's: one for a program that Verify accepts otherwise is a bug in pruning.
 func Walk(img *image.Image, limit int) (*Seen, error) {
 	s := &Seen{img: img, states: make([][]verify.View, len(img.Insns))}
@@ -49,8 +52,13 @@ func Walk(img *image.Image, limit int) (*Seen, error) {
 	}})
 	var r *verify.Rejection
 	if errors.As(err, &r) {
-		if _, ok := r.Fault.(fault.TooComplex); ok {
-			err = ErrTooMany
+		switch f := r.Fault.(type) {
+		case fault.TooComplex:
+			err = ErrIncomplete
+		case fault.PointerArithmetic:
+			if f.Reason == fault.ArithRange {
+				err = ErrIncomplete
+			}
 		}
 	}
 	if broken != nil {
