@@ -19,7 +19,7 @@ import (
 // taken, goes through moves, the stack, calls and comparisons, and at last
 // decides where an access goes: what pruning must not lose.
 
-var joinsCount = flag.Int("joins", 900, "random programs with branches that meet, from -seed on")
+var joinsCount = flag.Int("joins", 700, "random programs with branches that meet, from -seed on")
 
 // joins writes such a program. R6 is the context; R7 to R9, R3 to R5 and fp-8
 // to fp-32 are small numbers at all times.

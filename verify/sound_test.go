@@ -21,7 +21,7 @@ import (
 // This file runs random programs that are accepted: whatever they compute has
 // to be inside of what the verifier knows at that instruction.
 
-var soundCount = flag.Int("sound", 3000, "random programs to run against what the verifier knows, from -seed on")
+var soundCount = flag.Int("sound", 2000, "random programs to run against what the verifier knows, from -seed on")
 
 // world is a helper.Host in which all is random.
 type world struct{ r *rand.Rand }
