@@ -6,6 +6,7 @@ package gtrace_test
 import (
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -68,4 +69,27 @@ func TestQuotedPath(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	gtrace(t, "-e", `uprobe:"`+odd+`":twice { print(args.n); }`, "--", odd).want(t, 0, "\n0\n")
+}
+
+// TestLongLine: an error in a long line shows the part that matters.
+func TestLongLine(t *testing.T) {
+	script := "BEGIN { " + strings.Repeat("@x = 1; ", 500) + "@y = nope; " + strings.Repeat("@x = 1; ", 500) + "}"
+	r := gtrace(t, "-e", script)
+	r.want(t, 1, "-e:1:4014: error: unknown name `nope`\n    1 | …", " @y = nope; ", "…\n      |  ")
+	lines := strings.Split(r.stderr, "\n")
+	mark := lines[2]
+	if at := []rune(lines[1]); len(at) > 340 || string(at[strings.Index(mark, "^"):][:4]) != "nope" || !strings.HasSuffix(mark, "^~~~") {
+		t.Errorf("the caret is not under the name:\n%s", r.stderr)
+	}
+}
+
+// TestBool: true and false stay what they are in maps, until they are counted with.
+func TestBool(t *testing.T) {
+	path := compiled(t, `#include <stdbool.h>
+__attribute__((noipa)) bool not(bool b) { return !b; }
+int main(void) { return not(true); }`)
+	script := "uprobe:" + path + ":not { @k[args.b, 1] = count(); @v[1] = args.b; @n = args.b; @n++; @m[args.b || 0] = 1; }"
+	engines(t, func(t *testing.T, engine string) {
+		gtrace(t, "--engine", engine, "-e", script, "--", path).want(t, 0, "@k[true, 1]: 1\n@m[1]: 1\n@n: 2\n@v[1]: true\n")
+	})
 }

@@ -227,19 +227,31 @@ func (b *base) appendJSON(dst []byte, t *event.Type, raw []byte) []byte {
 		}
 	case event.Struct:
 		dst = append(dst, "{ "...)
-		for i := range t.Fields {
-			f := &t.Fields[i]
-			if i > 0 {
-				dst = append(dst, ", "...)
-			}
-			dst = append(appendJSONString(dst, []byte(f.Name)), ": "...)
-			dst = b.appendJSON(dst, &f.Type, bitfield(f, raw[f.Offset:f.Offset+f.Type.Size]))
-		}
-		return append(dst, " }"...)
+		return append(b.appendJSONFields(dst, len(dst), t, raw), " }"...)
 	case event.Array, event.Tuple:
 		return b.appendJSONList(dst, t, raw)
 	}
 	return appendJSONString(dst, b.appendValue(nil, t, raw))
+}
+
+// appendJSONFields appends the members of a struct to an object that begins at
+// start. Members of anonymous members are among them, as in C: the object has
+// one member of a name.
+func (b *base) appendJSONFields(dst []byte, start int, t *event.Type, raw []byte) []byte {
+	for i := range t.Fields {
+		f := &t.Fields[i]
+		value := raw[f.Offset : f.Offset+f.Type.Size]
+		if f.Name == "" && f.Type.Kind == event.Struct {
+			dst = b.appendJSONFields(dst, start, &f.Type, value)
+			continue
+		}
+		if len(dst) > start {
+			dst = append(dst, ", "...)
+		}
+		dst = append(appendJSONString(dst, []byte(f.Name)), ": "...)
+		dst = b.appendJSON(dst, &f.Type, bitfield(f, value))
+	}
+	return dst
 }
 
 // appendJSONList appends an array or a tuple.

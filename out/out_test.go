@@ -315,6 +315,13 @@ func valueSchema(typ event.Type) *event.Schema {
 
 func TestPrintValue(t *testing.T) {
 	tuple := event.Type{Kind: event.Tuple, Size: 24, Fields: []event.Field{{Type: i64}, {Offset: 8, Type: s16}}}
+	anonymous := func(offset int, fs ...event.Field) event.Field {
+		return event.Field{Offset: offset, Type: event.Type{Kind: event.Struct, Size: len(fs) * 8, Fields: fs}}
+	}
+	outer := event.Type{Kind: event.Struct, Size: 24, Fields: []event.Field{
+		anonymous(0, event.Field{Name: "a", Type: i64}, anonymous(8, event.Field{Name: "b", Type: i64})),
+		anonymous(0), anonymous(16, event.Field{Name: "c", Type: i64}),
+	}}
 	for _, c := range []struct {
 		typ        event.Type
 		raw        []byte
@@ -327,6 +334,7 @@ func TestPrintValue(t *testing.T) {
 		{i64, words(0), 1, "<fault>", `null, "failed": "fault"`},
 		{i64, words(0), 2, "<null>", `null, "failed": "null"`},
 		{tuple, append(words(1), str("abc", 16)...), 0, "(1, abc)", `[1,"abc"]`},
+		{outer, words(1, 2, 3), 0, "{ { .a = 1, { .b = 2 } }, {  }, { .c = 3 } }", `{ "a": 1, "b": 2, "c": 3 }`},
 		{structType, structBytes, 0, `{ .a = 1, .low = 5, .high = -1, .arr = [2,-1], .s = hi\x1b }`,
 			`{ "a": 1, "low": 5, "high": -1, "arr": [2,-1], "s": "hi\u001b" }`},
 		{event.Type{Kind: event.String, Size: 8}, str("é\x9b\xff\"", 8), 0, "é\\x9b\xff\"", `"é\ufffd\ufffd\""`},

@@ -40,7 +40,7 @@ func (c *checker) mapUse(m *ast.MapRef, whole bool) (*mapInfo, []typed.Expr) {
 	if !info.shaped {
 		info.shaped, info.keysAt = true, m.At()
 		for _, k := range keys {
-			info.Keys = append(info.Keys, widen(k.T()))
+			info.Keys = append(info.Keys, kept(k.T()))
 		}
 		c.changed = true
 		return info, keys
@@ -74,6 +74,15 @@ func appendInt(b []byte, n int) []byte {
 	return append(b, byte('0'+n%10))
 }
 
+// kept is the type of t's values in a map.
+func kept(t *typed.Type) *typed.Type {
+	k := widen(t)
+	if t.Kind == typed.Int && isBool(t) {
+		k.BTF = t.BTF
+	}
+	return k
+}
+
 // unify fits e into the type that a key or value already has, or widens that.
 func (c *checker) unify(have **typed.Type, e typed.Expr, what string, at diag.Span) typed.Expr {
 	t, w := e.T(), *have
@@ -81,7 +90,7 @@ func (c *checker) unify(have **typed.Type, e typed.Expr, what string, at diag.Sp
 		return e
 	}
 	if w.Kind == typed.Invalid {
-		*have = widen(t)
+		*have = kept(t)
 		c.changed = true
 		return e
 	}
@@ -137,7 +146,7 @@ func (c *checker) assignMap(s *ast.Assign, m *ast.MapRef, value ast.Expr) typed.
 		return nil
 	}
 	if info.Value == nil {
-		info.Value, info.valueAt, c.changed = widen(e.T()), s.At(), true
+		info.Value, info.valueAt, c.changed = kept(e.T()), s.At(), true
 	} else {
 		e = c.unify(&info.Value, e, "value of map `@"+m.Name+"`", info.valueAt)
 	}
@@ -259,6 +268,10 @@ func (c *checker) incMap(x *ast.IncDec, m *ast.MapRef, delta int64) typed.Expr {
 		e, d := c.bad(x.At(), "`%s` needs a number", x.Op)
 		d.Found = info.Value.String()
 		return e
+	}
+	if info.Value.BTF != nil { // counted: no true or false, no name
+		n := *info.Value
+		n.BTF, info.Value, c.changed = nil, &n, true
 	}
 	return &typed.IncMap{X: typed.X{Type: info.Value, Span: x.At()}, Map: info.Map, Keys: keys, Delta: delta, Post: x.Post}
 }

@@ -94,9 +94,10 @@ func (d *Diagnostic) Render(w io.Writer) error {
 	fmt.Fprintf(&b, "%s:%d:%d: error: %s\n", d.File, d.Line, d.Col, d.Message)
 	if d.Text != "" || d.Line > 0 {
 		gutter := fmt.Sprintf("%5d | ", d.Line)
-		b.WriteString(gutter + printable(d.Text) + "\n")
+		text, col, width := d.window()
+		b.WriteString(gutter + printable(text) + "\n")
 		b.WriteString(strings.Repeat(" ", len(gutter)-2) + "| ")
-		b.WriteString(indent(d.Text, d.Col-1) + "^" + strings.Repeat("~", max(d.Width-1, 0)) + "\n")
+		b.WriteString(indent(text, col) + "^" + strings.Repeat("~", max(width-1, 0)) + "\n")
 	}
 	switch {
 	case d.Expected != "" && d.Found != "":
@@ -114,6 +115,35 @@ func (d *Diagnostic) Render(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// Of a line that is longer than maxLine characters, Render shows the span and
+// what is around it.
+const (
+	maxLine = 320
+	around  = 80
+)
+
+// window is the part of the source line to show, and where the span is in it,
+// in characters.
+func (d *Diagnostic) window() (text string, col, width int) {
+	col = d.Col - 1
+	if utf8.RuneCountInString(d.Text) <= maxLine {
+		return d.Text, col, d.Width
+	}
+	line := []rune(d.Text)
+	from := min(max(col-around, 0), len(line))
+	to := min(col+max(d.Width, 1)+around, from+maxLine, len(line))
+	text = string(line[from:to])
+	if to < len(line) {
+		text += "…"
+	}
+	if from > 0 {
+		text = "…" + text
+		col++
+	}
+	col -= from
+	return text, col, min(d.Width, max(utf8.RuneCountInString(text)-col, 1))
 }
 
 // printable keeps control characters of a script away from the terminal.
