@@ -15,7 +15,7 @@ var helpers = [...]Helper{
 	3:   {ID: 3, Name: "bpf_map_delete_elem", Args: []ArgKind{ArgConstMapPtr, ArgMapKey}, Since: V(3, 19)},
 	4:   {ID: 4, Name: "bpf_probe_read", Args: []ArgKind{ArgUninitMem, ArgConstSizeOrZero, ArgAnything}, Perfmon: true, GPL: true, Since: V(4, 1), Progs: tracers},
 	5:   {ID: 5, Name: "bpf_ktime_get_ns", Since: V(4, 1)},
-	6:   {ID: 6, Name: "bpf_trace_printk", Args: []ArgKind{ArgMem, ArgConstSize, ArgAnything, ArgAnything, ArgAnything}, Perfmon: true, GPL: true, Since: V(4, 1)},
+	6:   {ID: 6, Name: "bpf_trace_printk", Args: []ArgKind{ArgMem, ArgConstSize}, Perfmon: true, GPL: true, Since: V(4, 1)},
 	7:   {ID: 7, Name: "bpf_get_prandom_u32", Since: V(4, 1)},
 	8:   {ID: 8, Name: "bpf_get_smp_processor_id", Since: V(4, 1)},
 	9:   {ID: 9, Name: "bpf_skb_store_bytes", Args: []ArgKind{ArgCtx, ArgAnything, ArgMem, ArgConstSize, ArgAnything}, InvalidatesPacket: true, Since: V(4, 1), Progs: progsLikeSkbStoreBytes},
