@@ -93,3 +93,14 @@ int main(void) { return not(true); }`)
 		gtrace(t, "--engine", engine, "-e", script, "--", path).want(t, 0, "@k[true, 1]: 1\n@m[1]: 1\n@n: 2\n@v[1]: true\n")
 	})
 }
+
+// TestExit: exit() ends its clause, and nothing but END says something behind it.
+func TestExit(t *testing.T) {
+	path := compiled(t, `__attribute__((noipa)) int tick(int n) { return n; }
+int main(void) { for (int i = 0; i < 100000; i++) tick(i); }`)
+	script := "uprobe:" + path + `:tick { printf("%d\n", args.n); exit(4); @never = 1; } BEGIN { if (0) { @x[1] = count(); } print(@x); }
+		END { printf("end\n"); print(@never); }`
+	engines(t, func(t *testing.T, engine string) {
+		gtrace(t, "--engine", engine, "-e", script, "--", path).want(t, 4, "Attaching 3 probes...\n\n0\nend\n\n\n\n")
+	})
+}

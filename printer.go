@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/gtrace-dev/gtrace/engine"
 	"github.com/gtrace-dev/gtrace/event"
+	"github.com/gtrace-dev/gtrace/object"
 	"github.com/gtrace-dev/gtrace/out"
 	"github.com/gtrace-dev/gtrace/out/sym"
 	"golang.org/x/term"
@@ -17,6 +19,9 @@ import (
 func (s *Script) printer(o RunOptions, sess engine.Session) out.Printer {
 	opt := out.Options{
 		Maps: out.MapsFunc(func(name string) (out.Map, error) {
+			if !s.uses(name) {
+				return unused{}, nil
+			}
 			m, err := sess.Map(name)
 			if err != nil {
 				return nil, err
@@ -31,6 +36,23 @@ func (s *Script) printer(o RunOptions, sess engine.Session) out.Printer {
 	}
 	return out.NewText(o.Out, s.Schema, opt)
 }
+
+// uses reports whether any program refers to a map. One that only code names
+// that can't run (behind exit(), in if (0)) is not created.
+func (s *Script) uses(name string) bool {
+	return slices.ContainsFunc(s.Bound, func(b engine.Bound) bool {
+		return slices.ContainsFunc(b.Program.Image().Maps, func(m *object.Map) bool { return m.Name == name })
+	})
+}
+
+// unused is a map that no program refers to: it is empty.
+type unused struct{}
+
+func (unused) Each(func(key []byte, values [][]byte) error) error { return nil }
+func (unused) Lookup([]byte) ([][]byte, error)                    { return nil, nil }
+func (unused) Delete([]byte) error                                { return nil }
+func (unused) Clear() error                                       { return nil }
+func (unused) Zero() error                                        { return nil }
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(interface{ Fd() uintptr })

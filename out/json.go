@@ -41,7 +41,7 @@ func (j *json) Attached(probes int) error {
 
 func (j *json) Record(raw []byte) (Effect, error) {
 	r, err := j.parse(raw)
-	if err != nil {
+	if err != nil || r == nil {
 		return Effect{}, err
 	}
 	switch r.action.Kind {

@@ -104,6 +104,7 @@ type base struct {
 	prints []*format // by action; nil for what is no printf
 	errs   []error   // by action: why it can't be rendered
 	buf    []byte
+	exited bool // exit was called: only END still says something
 }
 
 func newBase(w io.Writer, s *event.Schema, opt Options) *base {
@@ -171,7 +172,8 @@ func (r *record) arg(i int) ([]byte, event.Fail) {
 	return r.raw[a.Offset : a.Offset+a.Type.Size], event.Fail(r.fails >> (2 * i) & 3)
 }
 
-// parse checks raw against the schema.
+// parse checks raw against the schema. It returns nil for what was sent, by
+// another thread or before the probes were detached, after exit().
 func (b *base) parse(raw []byte) (*record, error) {
 	bad := func(f string, args ...any) (*record, error) {
 		return nil, &Malformed{Len: len(raw), Reason: fmt.Sprintf(f, args...)}
@@ -192,6 +194,9 @@ func (b *base) parse(raw []byte) (*record, error) {
 			return bad("argument %d of action %d ends at byte %d", i+1, n, end)
 		}
 	}
+	if end := a.Probe < len(b.schema.Probes) && b.schema.Probes[a.Probe] == "END"; b.exited && !end {
+		return nil, nil
+	}
 	return &record{action: a, index: int(n), fails: native.Uint64(raw[event.RecordFail:]), raw: raw}, nil
 }
 
@@ -199,6 +204,7 @@ func (b *base) parse(raw []byte) (*record, error) {
 func (b *base) act(r *record) (Effect, error) {
 	switch r.action.Kind {
 	case event.Exit:
+		b.exited = true
 		e := Effect{Exit: true}
 		if len(r.action.Args) == 1 {
 			if raw, fail := r.arg(0); fail == event.OK {

@@ -384,30 +384,32 @@ func TestMapActions(t *testing.T) {
 	s := &scene{}
 	s.add(event.Map{Name: "a", Keys: keyed(s16), Agg: event.Count}, str("x", 16), words(4), str("y", 16), words(9), str("z", 16), words(1))
 	s.add(event.Map{Name: "gone", Keys: keyed(s16), Value: i64}, str("x", 16), words(4))
+	s.schema.Probes = []string{"BEGIN", "END"}
 	s.schema.Actions = []event.Action{
 		{Kind: event.PrintMap, Map: "a", Top: 2, Div: 4},
 		{Kind: event.ClearMap, Map: "gone"},
 		{Kind: event.PrintMap, Map: "gone"},
 		{Kind: event.Exit, Args: []event.Arg{{Offset: 16, Type: i32}}},
-		{Kind: event.Exit},
+		{Kind: event.Exit, Probe: 1},
+		{Kind: event.PrintMap, Map: "a", Top: 1, Probe: 1},
 	}
 	w := &bytes.Buffer{}
 	p := NewText(w, &s.schema, Options{Maps: s})
 	var effects []Effect
-	for _, r := range [][]byte{rec(0, 0), rec(1, 0), rec(2, 0), rec(3, 0, []byte{3, 0, 0, 0}), rec(4, 0)} {
+	for _, r := range [][]byte{rec(0, 0), rec(1, 0), rec(2, 0), rec(3, 0, []byte{3, 0, 0, 0}), rec(0, 0), rec(4, 0), rec(5, 0)} {
 		e, err := p.Record(r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		effects = append(effects, e)
 	}
-	if got, want := w.String(), "@a[x]: 1\n@a[y]: 2\n\n"; got != want {
+	if got, want := w.String(), "@a[x]: 1\n@a[y]: 2\n\n@a[y]: 9\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if s.maps["gone"].cleared != 1 {
 		t.Error("clear did not reach the map")
 	}
-	if diff := cmp.Diff([]Effect{{}, {}, {}, {Exit: true, Code: 3}, {Exit: true}}, effects); diff != "" {
+	if diff := cmp.Diff([]Effect{{}, {}, {}, {Exit: true, Code: 3}, {}, {Exit: true}, {}}, effects); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -31,7 +31,7 @@ func (t *text) Attached(probes int) error {
 
 func (t *text) Record(raw []byte) (Effect, error) {
 	r, err := t.parse(raw)
-	if err != nil {
+	if err != nil || r == nil {
 		return Effect{}, err
 	}
 	switch r.action.Kind {
