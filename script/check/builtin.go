@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"github.com/cilium/ebpf/btf"
 	"github.com/gtrace-dev/gtrace/script/ast"
 	"github.com/gtrace-dev/gtrace/script/diag"
@@ -63,6 +65,11 @@ func (c *checker) builtin(e *ast.Ident) typed.Expr {
 		return b
 	}
 	return c.unknownName(e)
+}
+
+func isBuiltin(name string) bool {
+	_, ok := builtins[name]
+	return ok || lacking[name] || slices.Contains(otherBuiltins, name)
 }
 
 func (c *checker) unknownName(e *ast.Ident) typed.Expr {

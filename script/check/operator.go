@@ -1,6 +1,7 @@
 package check
 
 import (
+	"github.com/cilium/ebpf/btf"
 	"github.com/gtrace-dev/gtrace/script/ast"
 	"github.com/gtrace-dev/gtrace/script/diag"
 	"github.com/gtrace-dev/gtrace/script/typed"
@@ -56,7 +57,7 @@ func (c *checker) binary(e *ast.Binary) typed.Expr {
 	if e.Op == "&&" || e.Op == "||" {
 		return &typed.Logic{X: x, Op: e.Op, A: c.condition(e.X), B: c.condition(e.Y)}
 	}
-	a, b := c.scalar(c.expr(e.X)), c.scalar(c.expr(e.Y))
+	a, b := c.operands(e)
 	if isInvalid(a) || isInvalid(b) {
 		if isInvalid(a) && isInvalid(b) && !isCompare(e.Op) {
 			return invalid(e.At())
@@ -75,6 +76,33 @@ func (c *checker) binary(e *ast.Binary) typed.Expr {
 		return c.pointerArith(e, a, b)
 	}
 	return c.arith(x, e, a, b)
+}
+
+// operands checks both sides. A name beside an enum may be one of its constants.
+func (c *checker) operands(e *ast.Binary) (a, b typed.Expr) {
+	if n, ok := e.X.(*ast.Ident); ok && !isBuiltin(n.Name) {
+		b = c.scalar(c.expr(e.Y))
+		return c.beside(b, n), b
+	}
+	a = c.scalar(c.expr(e.X))
+	if n, ok := e.Y.(*ast.Ident); ok && !isBuiltin(n.Name) {
+		return a, c.beside(a, n)
+	}
+	return a, c.scalar(c.expr(e.Y))
+}
+
+// beside checks name, which stands beside x.
+func (c *checker) beside(x typed.Expr, name *ast.Ident) typed.Expr {
+	if isEnum(x.T()) {
+		for _, v := range typed.Bare(x.T().BTF).(*btf.Enum).Values {
+			if v.Name == name.Name {
+				t := *x.T()
+				t.Size = 8
+				return &typed.Const{X: typed.X{Type: &t, Span: name.At()}, Val: v.Value}
+			}
+		}
+	}
+	return c.scalar(c.expr(name))
 }
 
 // arith checks arithmetic, bits and comparisons of numbers.
