@@ -293,7 +293,8 @@ func TestUnprivileged(t *testing.T) {
 // TestDamagedDWARF: debug information that cannot be read is an error at the
 // script's place, and the program can still be traced without it.
 func TestDamagedDWARF(t *testing.T) {
-	path := server(t, "-O2")
+	// Without a build-id, so that no other test's types of it are in the cache.
+	path := server(t, "-O2", "-Wl,--build-id=none")
 	f, err := elf.Open(path)
 	if err != nil {
 		t.Fatal(err)

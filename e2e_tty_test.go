@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,7 +55,7 @@ func TestTerminal(t *testing.T) {
 			t.Fatal(err)
 		}
 		program.Close()
-		watchdog := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+		watchdog := time.AfterFunc(30*time.Second, func() { endSession(cmd.Process.Pid) })
 		defer watchdog.Stop()
 		var all bytes.Buffer
 		buf := make([]byte, 4096)
@@ -92,7 +94,7 @@ func TestJobControl(t *testing.T) {
 			t.Fatal(err)
 		}
 		program.Close()
-		watchdog := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+		watchdog := time.AfterFunc(20*time.Second, func() { endSession(cmd.Process.Pid) })
 		defer watchdog.Stop()
 		steps := []struct{ see, typ string }{
 			{"$ ", `"$G" run --engine ` + engine + ` -e 'uprobe:/bin/bash:xmalloc { @calls = count(); }' -- /bin/bash -c 'echo rea""dy; sleep 0.5; echo do""ne'` + "\n"},
@@ -127,4 +129,18 @@ func TestJobControl(t *testing.T) {
 			t.Errorf("%q was not seen", steps[0].see)
 		}
 	})
+}
+
+// endSession kills what a test started on its terminal: the processes of the session.
+func endSession(sid int) {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, d := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(d))
+		if err != nil {
+			continue
+		}
+		if s, err := unix.Getsid(pid); err == nil && s == sid {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }

@@ -45,10 +45,10 @@ func (c *Command) Stopped(sig syscall.Signal) {
 		return
 	}
 	if fg != c.back {
-		// To the group, for a pipeline's other members, and to this very thread,
-		// which then is stopped before it returns from the call. The kernel
-		// ignores both where there is no shell to continue us (an orphaned group).
-		_ = unix.Kill(0, unix.SIGTSTP)
+		// To this very thread, which is stopped before it returns from the call: a
+		// signal to the process could stop it late, behind what follows. The kernel
+		// ignores it where no shell could continue us (an orphaned group). Other
+		// members of a pipeline stop when they touch the terminal, or by the next Ctrl-Z.
 		_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGTSTP)
 	}
 	c.mu.Lock()
