@@ -124,6 +124,8 @@ func TestGo(t *testing.T) {
 			`uprobe:`+path+`:main.handle { @calls = count(); @n = max(args.n); @port[args.req->Client->Port] = count(); }`,
 			"--", path, "100", "2")
 		r.want(t, 0, "@calls: 100\n", "@n: ", "@port[8080]: 90\n")
+		gtrace(t, "run", "--engine", engine, "-e", `uretprobe:`+path+`:main.handle { @ = count(); }`, "--", path).
+			want(t, 2, "unsupported: return probes in Go programs")
 	})
 }
 

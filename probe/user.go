@@ -48,6 +48,11 @@ func (r *Resolver) matchUser(p env.Pattern) ([]place.Place, error) {
 	if p.Kind == place.Uretprobe && p.Offset != 0 {
 		return nil, env.BadPlace("a return probe has no offset: it fires when the function returns")
 	}
+	if p.Kind == place.Uretprobe && b.Go {
+		// The kernel would replace return addresses, and the program crash when
+		// its runtime moves the stack that they are on.
+		return nil, errors.New("unsupported: return probes in Go programs: goroutines change threads and stacks while a call is open")
+	}
 	name := p.Fields[1]
 	if strings.HasPrefix(name, "0x") {
 		return r.matchAddress(b, p)
