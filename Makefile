@@ -24,7 +24,10 @@ fuzz: ## each parser's fuzz target for a few seconds
 bench: build ## the figures of docs/figures.md, printed with their method
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./internal/bench
 
+parity: ## our verdicts beside the running kernel's over its selftests; PARITY='-only verifier_*'
+	$(GO) run ./internal/parity $(PARITY)
+
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/:/'
 
-.PHONY: build test lint fuzz bench help
+.PHONY: build test lint fuzz bench parity help

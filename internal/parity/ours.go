@@ -1,0 +1,170 @@
+package main
+
+// This file defines ourVerdict: gtrace's side, in this process.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gtrace-dev/gtrace/abi"
+	"github.com/gtrace-dev/gtrace/image"
+	"github.com/gtrace-dev/gtrace/object"
+	"github.com/gtrace-dev/gtrace/verify"
+)
+
+// ourVerdict is what gtrace said of one program.
+type ourVerdict struct {
+	Verdict string
+	Code    string // of reject
+	Message string
+	Panic   bool
+	Insns   int
+	TimeUS  int // of Verify, as the kernel's is of its verifier
+	BuildUS int // of image.Build: what libbpf does on the other side
+}
+
+// judgeObject gives gtrace's verdict on the programs of an object; a failure to
+// read it is every program's.
+func judgeObject(ctx context.Context, file string, programs []string, t *image.Target, limit time.Duration) map[string]ourVerdict {
+	m := map[string]ourVerdict{}
+	o, err := readObject(file)
+	known := map[string]*object.Func{}
+	if err == nil {
+		for _, f := range o.Programs {
+			known[f.Name] = f
+		}
+	}
+	for _, p := range programs {
+		switch {
+		case err != nil:
+			m[p] = ourVerdict{Verdict: failed, Message: "reading the object: " + oneLine(err.Error()), Panic: errors.As(err, new(*panicked))}
+		case known[p] == nil:
+			m[p] = ourVerdict{Verdict: failed, Message: "not among the object's programs"}
+		default:
+			m[p] = judgeProgram(ctx, o, p, t, limit)
+		}
+	}
+	return m
+}
+
+// panicked is a panic, as an error.
+type panicked struct{ what, where string }
+
+func (p *panicked) Error() string { return "panic: " + p.what + " at " + p.where }
+
+// catch turns a panic into err.
+func catch(err *error) {
+	if r := recover(); r != nil {
+		*err = &panicked{fmt.Sprint(r), site(string(debug.Stack()))}
+	}
+}
+
+// site finds the place of a panic in a stack: the first line of gtrace below it.
+func site(stack string) string {
+	_, below, ok := strings.Cut(stack, "\npanic(")
+	if !ok {
+		below = stack
+	}
+	for line := range strings.Lines(below) {
+		line = strings.TrimSpace(line)
+		file, _, _ := strings.Cut(line, " +0x")
+		if i := strings.LastIndexByte(file, ':'); i < 0 || !strings.HasSuffix(file[:i], ".go") || strings.Contains(file, "/runtime/") {
+			continue
+		}
+		parts := strings.Split(file, "/")
+		return strings.Join(parts[max(0, len(parts)-2):], "/")
+	}
+	return "an unknown place"
+}
+
+// mapsWithoutSize may have no entries; veristat gives every other map that
+// states none one entry, so ours get it too.
+var mapsWithoutSize = []string{"sk_storage", "task_storage", "inode_storage", "cgroup_storage"}
+
+func readObject(file string) (o *object.Object, err error) {
+	defer catch(&err)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if o, err = object.Read(file, bytes.NewReader(data)); err != nil {
+		return nil, err
+	}
+	for _, m := range o.Maps {
+		if m.MaxEntries == 0 && !sizeless(m.Type) {
+			m.MaxEntries = 1
+		}
+	}
+	return o, nil
+}
+
+func sizeless(t abi.MapType) bool {
+	for _, name := range mapsWithoutSize {
+		if strings.EqualFold(fmt.Sprint(t), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// judgeProgram gives up on a program after limit. One that does not heed its
+// context is left behind after twice that.
+func judgeProgram(ctx context.Context, o *object.Object, program string, t *image.Target, limit time.Duration) ourVerdict {
+	ctx, stop := context.WithTimeout(ctx, limit)
+	defer stop()
+	done := make(chan ourVerdict, 1)
+	go func() {
+		var v ourVerdict
+		ok, err := verifyProgram(ctx, o, program, t, &v)
+		v.judge(ok, err)
+		done <- v
+	}()
+	select {
+	case v := <-done:
+		return v
+	case <-time.After(2 * limit):
+		return ourVerdict{Verdict: failed, Message: "did not stop when its time was over"}
+	}
+}
+
+func verifyProgram(ctx context.Context, o *object.Object, program string, t *image.Target, v *ourVerdict) (ok *verify.Verified, err error) {
+	defer catch(&err)
+	start := time.Now()
+	img, err := image.Build(o, program, t)
+	v.BuildUS = int(time.Since(start).Microseconds())
+	if err != nil {
+		return nil, err
+	}
+	start = time.Now()
+	defer func() { v.TimeUS = int(time.Since(start).Microseconds()) }()
+	return verify.Verify(ctx, img, verify.Options{})
+}
+
+func (v *ourVerdict) judge(ok *verify.Verified, err error) {
+	var rejected *verify.Rejection
+	var unknown *verify.Unsupported
+	var lacking *image.Unsupported
+	switch {
+	case err == nil:
+		v.Verdict, v.Insns = accept, ok.Stats().Processed
+		return
+	case errors.As(err, &rejected):
+		v.Verdict, v.Code, v.Insns = reject, rejected.Fault.Code(), rejected.Stats.Processed
+	case errors.As(err, &unknown):
+		v.Verdict, v.Message = unsupported, "unsupported: "+oneLine(unknown.What)
+		return
+	case errors.As(err, &lacking):
+		v.Verdict = unsupported
+	default:
+		v.Verdict, v.Panic = failed, errors.As(err, new(*panicked))
+	}
+	v.Message = oneLine(err.Error())
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,0 +1,264 @@
+package main
+
+// This file defines cache: what is unpacked, built and compiled outside of the tree.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	sourcePackage = "linux-source-6.12"
+	sourceArchive = "/usr/src/" + sourcePackage + ".tar.xz"
+	kernelTypes   = "/sys/kernel/btf/vmlinux"
+)
+
+// cache is the folder that everything is kept in.
+//
+//	src/            of the package: tools, include, scripts, kernel/bpf
+//	build/          bpftool, libbpf and veristat, built from src
+//	RELEASE/inc     vmlinux.h of the running kernel, libbpf's headers
+//	RELEASE/obj     NAME.bpf.o, and NAME.bpf.o.err with the compiler's words
+//	RELEASE/verdict the kernel's, by hash of the object
+type cache struct {
+	dir, release string
+}
+
+func openCache() (*cache, error) {
+	base, err := os.UserCacheDir() // $XDG_CACHE_HOME
+	if err != nil {
+		return nil, err
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return nil, fmt.Errorf("uname: %w", err)
+	}
+	c := &cache{filepath.Join(base, "gtrace-parity"), unix.ByteSliceToString(u.Release[:])}
+	for _, d := range []string{"build", c.release + "/inc/bpf", c.release + "/obj", c.release + "/verdict"} {
+		if err := os.MkdirAll(filepath.Join(c.dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *cache) src(path string) string    { return filepath.Join(c.dir, "src", path) }
+func (c *cache) build(path string) string  { return filepath.Join(c.dir, "build", path) }
+func (c *cache) kernel(path string) string { return filepath.Join(c.dir, c.release, path) }
+func (c *cache) selftests() string         { return c.src("tools/testing/selftests/bpf") }
+
+// run runs a tool and keeps what it says for the error.
+func run(ctx context.Context, dir, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.Bytes(), fmt.Errorf("%s: %w: %s", filepath.Base(name), err, strings.TrimSpace(tail(stderr.String(), 2000)))
+	}
+	return stdout.Bytes(), nil
+}
+
+// once makes file by a command that writes it, unless it is there.
+func once(file string, make func(tmp string) error) error {
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	tmp := file + ".tmp"
+	if err := make(tmp); err != nil {
+		return err
+	}
+	return os.Rename(tmp, file)
+}
+
+// prepare brings the cache to where objects can be compiled.
+func (c *cache) prepare(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{c.unpack, c.tools, c.headers} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *cache) unpack(ctx context.Context) error {
+	if _, err := os.Stat(c.selftests()); err == nil {
+		return nil
+	}
+	if _, err := os.Stat(sourceArchive); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s is not there: apt-get install %s clang-19 llvm-19 gcc make python3 libelf-dev zlib1g-dev", sourceArchive, sourcePackage)
+	}
+	return once(c.src(""), func(tmp string) error {
+		if err := os.MkdirAll(tmp, 0o755); err != nil {
+			return err
+		}
+		args := []string{"-xJf", sourceArchive, "-C", tmp, "--strip-components=1"}
+		for _, d := range []string{"tools", "include", "scripts", "kernel/bpf"} {
+			args = append(args, sourcePackage+"/"+d)
+		}
+		_, err := run(ctx, "", "tar", args...)
+		return err
+	})
+}
+
+// tools builds bpftool (with libbpf) and veristat.
+func (c *cache) tools(ctx context.Context) error {
+	boot := c.build("bpftool/bootstrap")
+	if _, err := os.Stat(boot + "/bpftool"); err != nil {
+		if err := os.MkdirAll(c.build("bpftool"), 0o755); err != nil {
+			return err
+		}
+		_, err := run(ctx, c.src("tools/bpf/bpftool"), "make", "-s", "OUTPUT="+c.build("bpftool")+"/",
+			"HOSTCC=gcc", "CLANG=clang-19", "LLVM_STRIP=llvm-strip-19", "LLVM_CONFIG=false", "bootstrap")
+		if err != nil {
+			return err
+		}
+	}
+	return once(c.build("veristat"), func(tmp string) error {
+		_, err := run(ctx, "", "gcc", "-O2", "-g", "-I"+c.src("tools/include/uapi"), "-I"+c.src("tools/include"),
+			"-I"+c.selftests(), "-I"+boot+"/libbpf/include", c.selftests()+"/veristat.c",
+			boot+"/libbpf/libbpf.a", "-lelf", "-lz", "-o", tmp)
+		return err
+	})
+}
+
+func (c *cache) headers(ctx context.Context) error {
+	err := once(c.kernel("inc/vmlinux.h"), func(tmp string) error {
+		out, err := run(ctx, "", c.build("bpftool/bootstrap/bpftool"), "btf", "dump", "file", kernelTypes, "format", "c")
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(tmp, out, 0o644)
+	})
+	if err != nil {
+		return err
+	}
+	headers, err := filepath.Glob(c.src("tools/lib/bpf/*.h"))
+	if err != nil {
+		return err
+	}
+	for _, h := range headers {
+		data, err := os.ReadFile(h)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(c.kernel("inc/bpf/"+filepath.Base(h)), data, 0o644); err != nil {
+			return err
+		}
+	}
+	return once(c.kernel("inc/bpf/bpf_helper_defs.h"), func(tmp string) error {
+		out, err := run(ctx, "", "python3", c.src("scripts/bpf_doc.py"), "--header", "--file", c.src("include/uapi/linux/bpf.h"))
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(tmp, out, 0o644)
+	})
+}
+
+// renamed are fields that newer kernels call otherwise than the selftests do,
+// by test; given as macros where the first attempts fail.
+var renamed = map[string]string{
+	"bpf_iter_tcp4":              "icsk_timeout=icsk_retransmit_timer.expires",
+	"bpf_iter_tcp6":              "icsk_timeout=icsk_retransmit_timer.expires",
+	"btf_type_tag_percpu":        "rstat_cpu=rstat_base_cpu",
+	"find_vma":                   "d_iname=d_shortname.string",
+	"profiler1":                  "parent=__parent",
+	"profiler2":                  "parent=__parent",
+	"profiler3":                  "parent=__parent",
+	"test_access_variable_array": "",
+}
+
+// compile makes an object of a test as the selftests' Makefile does. It is
+// tried again without the kfunc prototypes of vmlinux.h, which clash with some
+// tests' own, and then with a renamed field.
+func (c *cache) compile(ctx context.Context, test string) error {
+	object := c.kernel("obj/" + test + ".bpf.o")
+	return once(object, func(tmp string) error {
+		extra := [][]string{nil, {"-DBPF_NO_KFUNC_PROTOTYPES"}}
+		if macro := renamed[test]; macro != "" {
+			extra = append(extra, []string{"-D" + macro}, []string{"-DBPF_NO_KFUNC_PROTOTYPES", "-D" + macro})
+		}
+		var first error
+		for _, e := range extra {
+			_, err := run(ctx, c.selftests(), "clang-19", append(c.flags(test, tmp), e...)...)
+			if err == nil {
+				return nil
+			}
+			first = cmpErr(first, err)
+		}
+		if err := os.WriteFile(object+".err", []byte(first.Error()), 0o644); err != nil {
+			return err
+		}
+		return first
+	})
+}
+
+func cmpErr(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+func (c *cache) flags(test, out string) []string {
+	arch := map[string]string{"amd64": "x86", "arm64": "arm64", "riscv64": "riscv", "s390x": "s390"}[runtime.GOARCH]
+	f := []string{"-g", "-O2", "--target=bpf", "-mcpu=v3", "-mlittle-endian", "-Wno-everything", "-D__TARGET_ARCH_" + arch,
+		"-I" + c.kernel("inc"), "-I" + c.selftests(), "-I" + c.src("tools/include/uapi"), "-DENABLE_ATOMICS_TESTS"}
+	for _, d := range systemIncludes() {
+		f = append(f, "-idirafter", d)
+	}
+	if test == "test_l4lb_noinline" || test == "test_xdp_noinline" {
+		f = append(f, "-fno-inline")
+	}
+	return append(f, "-c", "progs/"+test+".c", "-o", out)
+}
+
+func systemIncludes() []string {
+	list := []string{"/usr/lib/llvm-19/lib/clang/19/include", "/usr/local/include"}
+	multi, _ := filepath.Glob("/usr/include/*-linux-gnu")
+	return append(append(list, multi...), "/usr/include")
+}
+
+// tests lists the selftests whose names match the pattern.
+func (c *cache) tests(only string) ([]string, error) {
+	files, err := filepath.Glob(c.selftests() + "/progs/*.c")
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, f := range files {
+		name := strings.TrimSuffix(filepath.Base(f), ".c")
+		ok, err := filepath.Match(only, name)
+		if err != nil {
+			return nil, fmt.Errorf("-only %q: %w", only, err)
+		}
+		if ok {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+const compileLimit = time.Minute
+
+// firstError is the first error that a compiler names.
+func firstError(s string) string {
+	for line := range strings.Lines(s) {
+		if strings.Contains(line, "error:") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return oneLine(s)
+}

@@ -1,0 +1,135 @@
+package main
+
+// This file prints: the table, the lists, the CSV.
+
+import (
+	"cmp"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+)
+
+// group is a line of the table.
+type group struct {
+	name string
+	sums
+}
+
+// groups sums rows up by name, in alphabetical order.
+func groups(rows []row, name func(*row) string) []group {
+	at := map[string]*group{}
+	var list []*group
+	for i := range rows {
+		n := name(&rows[i])
+		g := at[n]
+		if g == nil {
+			g = &group{name: n}
+			at[n] = g
+			list = append(list, g)
+		}
+		g.add(&rows[i])
+	}
+	slices.SortFunc(list, func(a, b *group) int { return cmp.Compare(a.name, b.name) })
+	out := make([]group, len(list))
+	for i, g := range list {
+		out[i] = *g
+	}
+	return out
+}
+
+// table prints a line a group.
+func table(w io.Writer, title string, list []group) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "agree\t%%\twe reject\twe accept\tunsupported\terror\tleft out\tinsns×\ttime×\t  %s\n", title)
+	for _, g := range list {
+		fmt.Fprintf(t, "%d\t%.0f\t%d\t%d\t%d\t%d\t%d\t%.2f\t%.2f\t  %s\n", g.Agree, share(g.Agree, g.judged()), g.FalseReject,
+			g.FalseAccept, g.Unsupported, g.Failed, g.LeftOut, ratio(g.Insns, g.KernelInsns), ratio(g.US, g.KernelUS), g.name)
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+// frequent prints what was said most often.
+func frequent(w io.Writer, title string, list []count, most int) {
+	if len(list) == 0 {
+		return
+	}
+	total := 0
+	for _, c := range list {
+		total += c.N
+	}
+	fmt.Fprintf(w, "%s: %d, of %d kinds\n", title, total, len(list))
+	for _, c := range list[:min(most, len(list))] {
+		fmt.Fprintf(w, "%6d  %s  (%s)\n", c.N, c.What, c.Example)
+	}
+	fmt.Fprintln(w)
+}
+
+// report prints everything that a reader wants at once.
+func report(w io.Writer, rows []row) {
+	table(w, "test", groups(rows, func(r *row) string { return r.Test }))
+	table(w, "family", groups(rows, func(r *row) string { n, _ := familyOf(r.Test); return n }))
+	table(w, "scope", groups(rows, func(r *row) string {
+		if _, owned := familyOf(r.Test); owned {
+			return "ownership of typed objects"
+		}
+		return "everything else"
+	}))
+	of := func(outcome string, say func(*row) string) []count {
+		return tally(rows, func(r *row) string {
+			if r.outcome() != outcome {
+				return ""
+			}
+			return say(r)
+		})
+	}
+	const most = 25
+	frequent(w, "Left out, as this host cannot load them", of(leftOut, func(r *row) string { return r.Kernel.Reason }), most)
+	frequent(w, "Unsupported", of(unsupported, func(r *row) string { return fold(r.Ours.Message) }), most)
+	frequent(w, "We reject, the kernel accepts", of(falseReject, func(r *row) string { return r.Ours.Code + ": " + fold(r.Ours.Message) }), most)
+	frequent(w, "Errors", of(failed, func(r *row) string { return fold(r.Ours.Message) }), most)
+	frequent(w, "Panics (also where the kernel has no verdict)", tally(rows, func(r *row) string {
+		if !r.Ours.Panic {
+			return ""
+		}
+		return r.Ours.Message
+	}), most)
+	all := group{name: "all"}
+	for i := range rows {
+		all.add(&rows[i])
+	}
+	table(w, "programs", []group{all})
+	fmt.Fprintf(w, "%d programs, %d with a verdict of the kernel: %.1f%% agree; %d panics\n", all.Programs, all.judged(), share(all.Agree, all.judged()), all.Panics)
+	fmt.Fprintf(w, "processed where both accept: %d instructions to the kernel's %d (%.2f×) in %.2f s to %.2f s (%.2f×)\n",
+		all.Insns, all.KernelInsns, ratio(all.Insns, all.KernelInsns), float64(all.US)/1e6, float64(all.KernelUS)/1e6, ratio(all.US, all.KernelUS))
+	fmt.Fprintf(w, "\nWe accept, the kernel rejects: %d (must be none)\n", all.FalseAccept)
+	list(w, rows, falseAccept)
+}
+
+// list names the programs of an outcome with both sides' words.
+func list(w io.Writer, rows []row, outcome string) {
+	for i := range rows {
+		if r := &rows[i]; r.outcome() == outcome {
+			fmt.Fprintf(w, "%s/%s: kernel: %s %s | gtrace: %s %s\n", r.Test, r.Program, r.Kernel.Verdict, r.Kernel.Message, r.Ours.Verdict, r.Ours.Message)
+		}
+	}
+}
+
+// writeCSV writes a line a program.
+func writeCSV(w io.Writer, rows []row) error {
+	c := csv.NewWriter(w)
+	c.Write([]string{"test", "program", "family", "outcome", "kernel", "reason", "kernel_message", "kernel_insns", "kernel_us",
+		"gtrace", "code", "message", "insns", "us", "build_us"})
+	for i := range rows {
+		r := &rows[i]
+		family, _ := familyOf(r.Test)
+		c.Write([]string{r.Test, r.Program, family, r.outcome(), r.Kernel.Verdict, r.Kernel.Reason, r.Kernel.Message,
+			strconv.Itoa(r.Kernel.Insns), strconv.Itoa(r.Kernel.TimeUS), r.Ours.Verdict, r.Ours.Code, r.Ours.Message,
+			strconv.Itoa(r.Ours.Insns), strconv.Itoa(r.Ours.TimeUS), strconv.Itoa(r.Ours.BuildUS)})
+	}
+	c.Flush()
+	return c.Error()
+}
