@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -213,6 +214,23 @@ func TestList(t *testing.T) {
 	for _, bad := range []string{"uprobe", "uprobe:*:main", "uporbe:/bin/sh:x"} {
 		if l, err := r.List(bad); err == nil {
 			t.Errorf("%s is %v", bad, l)
+		}
+	}
+}
+
+func TestFields(t *testing.T) {
+	for pattern, want := range map[string][]string{
+		"":                  {"*", "*"},
+		"/bin/bash":         {"/bin/bash", "*"},
+		"/bin/bash:":        {"/bin/bash", "*"},
+		"/bin/bash:read*":   {"/bin/bash", "read*"},
+		`"/a b,c:d":f`:      {"/a b,c:d", "f"},
+		`"/a:b"`:            {"/a:b", "*"},
+		`/usr/bin/x:ns::f`:  {"/usr/bin/x", "ns::f"},
+		`"/not closed:read`: {`"/not closed`, "read"},
+	} {
+		if got := fields(pattern, 2); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", pattern, got, want)
 		}
 	}
 }

@@ -76,11 +76,15 @@ func (r *Resolver) list(k place.Kind, f []string) ([]Listed, error) {
 	return out, nil
 }
 
-// fields splits at colons; the last field takes what is left, missing ones are *.
+// fields splits at colons; the last field takes what is left, missing ones are
+// *. A first field in double quotes keeps its colons.
 func fields(s string, n int) []string {
-	f := strings.SplitN(s, ":", n)
-	if s == "" {
-		f = nil
+	var f []string
+	if path, rest, ok := strings.Cut(strings.TrimPrefix(s, `"`), `"`); ok && s[0] == '"' {
+		f, s = append(f, path), strings.TrimPrefix(rest, ":")
+	}
+	if s != "" {
+		f = append(f, strings.SplitN(s, ":", n-len(f))...)
 	}
 	for len(f) < n {
 		f = append(f, "*")
