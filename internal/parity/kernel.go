@@ -69,4 +69,3 @@ func shorten(out []byte) []byte {
 	}
 	return bytes.Join(blocks, []byte("\nPROCESSING "))
 }
-

@@ -169,14 +169,13 @@ func (c *cache) headers(ctx context.Context) error {
 // renamed are fields that newer kernels call otherwise than the selftests do,
 // by test; given as macros where the first attempts fail.
 var renamed = map[string]string{
-	"bpf_iter_tcp4":              "icsk_timeout=icsk_retransmit_timer.expires",
-	"bpf_iter_tcp6":              "icsk_timeout=icsk_retransmit_timer.expires",
-	"btf_type_tag_percpu":        "rstat_cpu=rstat_base_cpu",
-	"find_vma":                   "d_iname=d_shortname.string",
-	"profiler1":                  "parent=__parent",
-	"profiler2":                  "parent=__parent",
-	"profiler3":                  "parent=__parent",
-	"test_access_variable_array": "",
+	"bpf_iter_tcp4":       "icsk_timeout=icsk_retransmit_timer.expires",
+	"bpf_iter_tcp6":       "icsk_timeout=icsk_retransmit_timer.expires",
+	"btf_type_tag_percpu": "rstat_cpu=rstat_base_cpu",
+	"find_vma":            "d_iname=d_shortname.string",
+	"profiler1":           "parent=__parent",
+	"profiler2":           "parent=__parent",
+	"profiler3":           "parent=__parent",
 }
 
 // compile makes an object of a test as the selftests' Makefile does. It is
