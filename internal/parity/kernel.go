@@ -28,7 +28,10 @@ func (c *cache) askKernel(ctx context.Context, object string, limit time.Duratio
 	}
 	ctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
-	cmd := exec.CommandContext(ctx, c.build("veristat"), "-v", "-o", "csv", "-e", "file,prog,verdict,duration,insns,states", object)
+	// Level 4 has the kernel's reasons and statistics. -v alone means level 1,
+	// whose listing costs the kernel most of its time, and overflows the log of
+	// large programs, which the kernel then answers with ENOSPC.
+	cmd := exec.CommandContext(ctx, c.build("veristat"), "-v", "-l", "4", "-o", "csv", "-e", "file,prog,verdict,duration,insns,states", object)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()

@@ -43,10 +43,8 @@ func parseVeristat(stdout, stderr string) ([]kernelVerdict, error) {
 	if err != nil {
 		return nil, fmt.Errorf("veristat's CSV: %w", err)
 	}
-	logs := splitLogs(stdout[:at])
-	words := strings.Split(stderr, "libbpf: failed to load object ")
+	logs := splitLogs(stdout[:at], stderr)
 	var list []kernelVerdict
-	failures := 0
 	for _, r := range rows[1:] {
 		if len(r) < 5 {
 			return nil, fmt.Errorf("veristat's CSV: a row has %d fields, expected at least 5", len(r))
@@ -58,12 +56,11 @@ func parseVeristat(stdout, stderr string) ([]kernelVerdict, error) {
 		case "success":
 			k.Verdict = accept
 		case "failure":
-			said := ""
-			if failures < len(words)-1 {
-				said = words[failures]
+			w, ok := logs[k.Program]
+			if !ok {
+				return nil, fmt.Errorf("veristat printed no log of %s", k.Program)
 			}
-			failures++
-			k.judge(logs[k.Program], said)
+			k.judge(w.log, w.said)
 		default:
 			return nil, fmt.Errorf("veristat's CSV: verdict %q, expected success or failure", r[2])
 		}
@@ -72,16 +69,25 @@ func parseVeristat(stdout, stderr string) ([]kernelVerdict, error) {
 	return list, nil
 }
 
-// splitLogs finds each program's log in the blocks before the CSV.
-func splitLogs(s string) map[string]string {
-	logs := map[string]string{}
-	for i, block := range strings.Split("\n"+s, "\nPROCESSING ") {
+// words are what was said of a program: by the kernel, and by libbpf where it failed.
+type words struct{ log, said string }
+
+// splitLogs finds each program's words. The blocks on stdout are in the order
+// of loading, and so are libbpf's words; the CSV is sorted by name.
+func splitLogs(stdout, stderr string) map[string]words {
+	logs := map[string]words{}
+	said := strings.Split(stderr, "libbpf: failed to load object ")
+	for i, block := range strings.Split("\n"+stdout, "\nPROCESSING ") {
 		head, log, ok := strings.Cut(block, ", VERIFIER LOG:\n")
 		if i == 0 || !ok {
 			continue
 		}
+		w := words{log: log}
+		if strings.HasSuffix(head, "VERDICT: failure") && len(said) > 1 {
+			w.said, said = said[0], said[1:]
+		}
 		head, _, _ = strings.Cut(head, ", DURATION US: ")
-		logs[head[strings.LastIndexByte(head, '/')+1:]] = log
+		logs[head[strings.LastIndexByte(head, '/')+1:]] = w
 	}
 	return logs
 }
@@ -93,10 +99,10 @@ var outside = []struct {
 	match  *regexp.Regexp
 }{
 	{"struct_ops: the program's struct is not this kernel's", regexp.MustCompile(`struct_ops (init_kern|reloc)|BPF_PROG_TYPE_STRUCT_OPS|attach to unsupported member`)},
-	{"missing kfunc", regexp.MustCompile(`extern \(func ksym\)[^\n]*(not found|not resolved)|<invalid kfunc call>|kfunc '[^']*' is referenced but wasn't resolved`)},
+	{"missing kfunc", regexp.MustCompile(`extern \(func ksym\)[^\n]*(not found|not resolved)|<invalid kfunc call>|invalid func unknown#2002\d{6}|kfunc '[^']*' is referenced but wasn't resolved`)},
 	{"missing kernel variable", regexp.MustCompile(`extern \((var|strict|typeless)[^\n]*|extern \(kallsyms ksym\)[^\n]*`)},
 	{"missing kconfig value", regexp.MustCompile(`extern \(kcfg\)`)},
-	{"CO-RE relocation against this kernel's types", regexp.MustCompile(`<invalid CO-RE relocation>|relo #\d+: (no matching targets|failed|target candidate)|failed to (resolve|perform) CO-RE relocation`)},
+	{"CO-RE relocation against this kernel's types", regexp.MustCompile(`<invalid CO-RE relocation>|invalid func unknown#195896080|relo #\d+: (no matching targets|failed|target candidate)|failed to (resolve|perform) CO-RE relocation`)},
 	{"map cannot be made", regexp.MustCompile(`failed to create: |failed to create map|failed to (load|auto-create)[^\n]*map|map '[^']*': (failed|unsupported|can't)`)},
 	{"missing attach target", regexp.MustCompile(`failed to find kernel BTF type ID|failed to find BTF|attach target|attach_btf_id|attach type|Invalid tracepoint|is not a (kernel|BTF) function`)},
 	{"the host's policy (EPERM)", regexp.MustCompile(`Operation not permitted`)},
@@ -106,6 +112,10 @@ var outside = []struct {
 // whenever the verifier was reached; without them nothing judged the program.
 func (k *kernelVerdict) judge(log, said string) {
 	judged := strings.Contains(log, "\nprocessed ") || strings.HasPrefix(log, "processed ")
+	if judged && !strings.Contains(said, "BPF program load failed") {
+		k.Verdict = accept // the kernel took it; libbpf then failed at something else, such as filling a program array
+		return
+	}
 	k.Verdict = reject
 	k.Message = message(log)
 	for _, o := range outside {

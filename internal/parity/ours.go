@@ -43,7 +43,7 @@ func judgeObject(ctx context.Context, file string, programs []string, t *image.T
 	for _, p := range programs {
 		switch {
 		case err != nil:
-			m[p] = ourVerdict{Verdict: failed, Message: "reading the object: " + oneLine(err.Error()), Panic: errors.As(err, new(*panicked))}
+			m[p] = unreadable(err)
 		case known[p] == nil:
 			m[p] = ourVerdict{Verdict: failed, Message: "not among the object's programs"}
 		default:
@@ -51,6 +51,16 @@ func judgeObject(ctx context.Context, file string, programs []string, t *image.T
 		}
 	}
 	return m
+}
+
+// unreadable is the verdict on programs of an object that could not be read.
+// The object's name is dropped, so that like reasons count together.
+func unreadable(err error) ourVerdict {
+	message := oneLine(err.Error())
+	if _, what, ok := strings.Cut(message, "unsupported: "); ok {
+		return ourVerdict{Verdict: unsupported, Message: "unsupported: " + what}
+	}
+	return ourVerdict{Verdict: failed, Message: "reading the object: " + message, Panic: errors.As(err, new(*panicked))}
 }
 
 // panicked is a panic, as an error.

@@ -169,13 +169,9 @@ func (c *cache) headers(ctx context.Context) error {
 // renamed are fields that newer kernels call otherwise than the selftests do,
 // by test; given as macros where the first attempts fail.
 var renamed = map[string]string{
-	"bpf_iter_tcp4":       "icsk_timeout=icsk_retransmit_timer.expires",
-	"bpf_iter_tcp6":       "icsk_timeout=icsk_retransmit_timer.expires",
-	"btf_type_tag_percpu": "rstat_cpu=rstat_base_cpu",
-	"find_vma":            "d_iname=d_shortname.string",
-	"profiler1":           "parent=__parent",
-	"profiler2":           "parent=__parent",
-	"profiler3":           "parent=__parent",
+	"profiler1": "parent=__parent",
+	"profiler2": "parent=__parent",
+	"profiler3": "parent=__parent",
 }
 
 // compile makes an object of a test as the selftests' Makefile does. It is
@@ -194,20 +190,15 @@ func (c *cache) compile(ctx context.Context, test string) error {
 			if err == nil {
 				return nil
 			}
-			first = cmpErr(first, err)
+			if first == nil {
+				first = err
+			}
 		}
 		if err := os.WriteFile(object+".err", []byte(first.Error()), 0o644); err != nil {
 			return err
 		}
 		return first
 	})
-}
-
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 func (c *cache) flags(test, out string) []string {
