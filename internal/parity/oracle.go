@@ -117,7 +117,9 @@ func (k *kernelVerdict) judge(log, said string) {
 		return
 	}
 	k.Verdict = reject
-	k.Message = message(log)
+	if judged { // else the log is memory that nothing was written to
+		k.Message = message(log)
+	}
 	for _, o := range outside {
 		words := said
 		if judged { // the log itself; libbpf's echo of it would match again
