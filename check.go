@@ -65,11 +65,15 @@ func Check(ctx context.Context, o any, c Config) ([]Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Verdict, 0, len(obj.Programs))
-	for _, f := range obj.Programs {
-		list = append(list, checkProgram(ctx, obj, f, target))
+	return checkAll(ctx, obj, target), nil
+}
+
+func checkAll(ctx context.Context, o *object.Object, t *image.Target) []Verdict {
+	list := make([]Verdict, 0, len(o.Programs))
+	for _, f := range o.Programs {
+		list = append(list, checkProgram(ctx, o, f, t))
 	}
-	return list, nil
+	return list
 }
 
 func checkProgram(ctx context.Context, o *object.Object, f *object.Func, t *image.Target) Verdict {
@@ -137,6 +141,9 @@ type Checker struct {
 	w    io.Writer
 	json bool
 	code int
+
+	// made is the target of all files: a script's offsets are from its very types.
+	made *image.Target
 }
 
 // NewChecker returns a Checker that prints to w.
@@ -148,11 +155,27 @@ func NewChecker(c Config, w io.Writer, asJSON bool) *Checker {
 // after anything unsupported or unreadable.
 func (ck *Checker) ExitCode() int { return ck.code }
 
+func (ck *Checker) target() (*image.Target, error) {
+	if ck.made == nil {
+		t, err := ck.c.target(image.EngineKernel)
+		if err != nil {
+			return nil, err
+		}
+		ck.made = t
+	}
+	return ck.made, nil
+}
+
+// unreadable prints that nothing can be said of file.
+func (ck *Checker) unreadable(file string, err error) {
+	ck.print(Verdict{File: file, Verdict: Unreadable, Message: oneLine(err.Error())})
+}
+
 // File checks a BPF object or a script, told apart by what is in the file.
 func (ck *Checker) File(ctx context.Context, file string) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		ck.print(Verdict{File: file, Verdict: Unreadable, Message: oneLine(err.Error())})
+		ck.unreadable(file, err)
 		return
 	}
 	if !bytes.HasPrefix(data, []byte("\x7fELF")) {
@@ -165,7 +188,7 @@ func (ck *Checker) File(ctx context.Context, file string) {
 	}
 	o, err := object.Read(file, bytes.NewReader(data))
 	if err != nil {
-		ck.print(Verdict{File: file, Verdict: Unreadable, Message: oneLine(err.Error())})
+		ck.unreadable(file, err)
 		return
 	}
 	ck.object(ctx, o)
@@ -173,9 +196,9 @@ func (ck *Checker) File(ctx context.Context, file string) {
 
 // Script checks the text of a script, as it would run on the kernel engine.
 func (ck *Checker) Script(ctx context.Context, file, text string) {
-	target, err := ck.c.target(image.EngineKernel)
+	target, err := ck.target()
 	if err != nil {
-		ck.print(Verdict{File: file, Verdict: Unreadable, Message: oneLine(err.Error())})
+		ck.unreadable(file, err)
 		return
 	}
 	compiled, err := ck.c.compileObject(file, text, target, 0)
@@ -189,7 +212,7 @@ func (ck *Checker) Script(ctx context.Context, file, text string) {
 			ck.diagnostic(d, target)
 		}
 	case err != nil:
-		ck.print(Verdict{File: file, Verdict: Unreadable, Message: oneLine(err.Error())})
+		ck.unreadable(file, err)
 	default:
 		compiled.Object.Name = file
 		ck.object(ctx, compiled.Object)
@@ -206,14 +229,15 @@ func (ck *Checker) diagnostic(d *script.Diagnostic, t *image.Target) {
 }
 
 func (ck *Checker) object(ctx context.Context, o *object.Object) {
-	list, err := Check(ctx, o, ck.c)
-	if err == nil && len(list) == 0 {
+	target, err := ck.target()
+	if err == nil && len(o.Programs) == 0 {
 		err = errors.New("no programs in it")
 	}
 	if err != nil {
-		ck.print(Verdict{File: o.Name, Verdict: Unreadable, Message: oneLine(err.Error())})
+		ck.unreadable(o.Name, err)
+		return
 	}
-	for _, v := range list {
+	for _, v := range checkAll(ctx, o, target) {
 		ck.print(v)
 	}
 }
