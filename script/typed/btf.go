@@ -7,29 +7,9 @@ import (
 	"github.com/gtrace-dev/gtrace/event"
 )
 
-// Bare strips typedefs, qualifiers and tags. It gives nil for a chain that
-// does not end.
-func Bare(t btf.Type) btf.Type {
-	for range 64 {
-		switch u := t.(type) {
-		case *btf.Typedef:
-			t = u.Type
-		case *btf.Const:
-			t = u.Type
-		case *btf.Volatile:
-			t = u.Type
-		case *btf.Restrict:
-			t = u.Type
-		case *btf.TypeTag:
-			t = u.Type
-		case nil:
-			return nil
-		default:
-			return t
-		}
-	}
-	return nil
-}
+// Bare strips typedefs, qualifiers and tags. A chain that does not end gives a
+// type of no known kind.
+func Bare(t btf.Type) btf.Type { return btf.UnderlyingType(t) }
 
 // HasTag reports whether tag is on t, in front of anything else but qualifiers.
 func HasTag(t btf.Type, tag string) bool {

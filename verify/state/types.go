@@ -73,23 +73,6 @@ func named(keyword, name string) string {
 	return keyword + name
 }
 
-// Strip removes typedefs, qualifiers and type tags.
-func Strip(typ btf.Type) btf.Type {
-	for range 64 {
-		switch v := typ.(type) {
-		case *btf.Typedef:
-			typ = v.Type
-		case *btf.Const:
-			typ = v.Type
-		case *btf.Volatile:
-			typ = v.Type
-		case *btf.Restrict:
-			typ = v.Type
-		case *btf.TypeTag:
-			typ = v.Type
-		default:
-			return typ
-		}
-	}
-	return nil
-}
+// Strip removes typedefs, qualifiers and type tags. A chain that does not end
+// gives a type of no known kind.
+func Strip(typ btf.Type) btf.Type { return btf.UnderlyingType(typ) }
