@@ -47,7 +47,8 @@ func TestMain(m *testing.M) {
 }
 
 // compile builds testdata/src once for a variant. The program is not position
-// independent, so that its addresses are those of the file.
+// independent, so that its addresses are those of the file, and it does not
+// know the folder it was compiled in: its bytes are the same everywhere.
 func compile(t testing.TB, v variant, src string, extra ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(v.cc); err != nil {
@@ -60,7 +61,12 @@ func compile(t testing.TB, v variant, src string, extra ...string) string {
 		return p
 	}
 	out := filepath.Join(buildDir, strings.NewReplacer(" ", "_", "/", "_").Replace(key))
-	args := append(append([]string{"-o", out, filepath.Join("testdata", src), "-no-pie", "-Wl,--build-id"}, v.flags...), extra...)
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-o", out, filepath.Join("testdata", src), "-no-pie", "-Wl,--build-id", "-ffile-prefix-map=" + here + "=."}
+	args = append(append(args, v.flags...), extra...)
 	if msg, err := exec.Command(v.cc, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", v.cc, err, msg)
 	}

@@ -118,13 +118,14 @@ func frameRule(d []byte, what string, base uint64, eh bool, pc uint64) (cfaRule,
 			k = readCIE(d, what, at, eh)
 			cies[at] = k
 		}
-		low := c.encoded(k.encoding, base)
-		size := c.encoded(k.encoding&0x0f, base)
+		entry := cursor{d: d[:end], p: c.p, what: what}
+		low := entry.encoded(k.encoding, base)
+		size := entry.encoded(k.encoding&0x0f, base)
 		if pc >= low && pc-low < size {
 			if k.augmented {
-				c.skip(c.uleb())
+				entry.skip(entry.uleb())
 			}
-			return k.run(low, pc, what, d[c.p:end], base), true
+			return k.run(low, pc, what, d[entry.p:end], base), true
 		}
 		c.p = end
 	}
@@ -177,6 +178,7 @@ func readCIE(d []byte, what string, at int, eh bool) *cie {
 		bad("%s ends early at %#x", what, at)
 	}
 	end := c.p + int(n)
+	c.d = d[:end]
 	idSize := 4
 	if dwarf64 {
 		idSize = 8
@@ -198,9 +200,6 @@ func readCIE(d []byte, what string, at int, eh bool) *cie {
 	}
 	if len(aug) > 0 {
 		k.augment(&c, aug)
-	}
-	if c.p > end {
-		bad("%s has a CIE at %#x that is too short", what, at)
 	}
 	k.init = d[c.p:end]
 	return k

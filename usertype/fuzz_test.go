@@ -1,7 +1,12 @@
 package usertype
 
 import (
+	"bytes"
+	"debug/elf"
+	"flag"
+	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -46,22 +51,31 @@ func ask(b *Binary) {
 	b.FuncAt(b.main.elf.Entry)
 }
 
-// TestDamaged changes bytes all over a program's debug information.
+// damageRounds is how many damaged files TestDamaged makes of each program.
+var damageRounds = flag.Int("damage", 300, "damaged files per program")
+
+// TestDamaged changes bytes all over a program's file, every other time only
+// within one of the sections that describe it.
 func TestDamaged(t *testing.T) {
 	for _, v := range []variant{variants[0], variants[1], variants[2], variants[6]} {
 		d, err := os.ReadFile(compile(t, v, "args.c"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		seed := uint64(1)
-		for range 300 {
-			c := append([]byte(nil), d...)
-			for range 1 + seed%5 {
-				seed = seed*6364136223846793005 + 1442695040888963407
-				c[(seed>>20)%uint64(len(c))] = byte(seed >> 50)
+		sections := described(t, d)
+		rnd := rand.New(rand.NewPCG(1, 2))
+		for i := range *damageRounds {
+			c := bytes.Clone(d)
+			low, size := 0, len(c)
+			if i%2 == 1 {
+				s := sections[rnd.IntN(len(sections))]
+				low, size = int(s.Offset), int(s.FileSize)
 			}
-			if seed>>40%8 == 0 {
-				c = c[:(seed>>10)%uint64(len(c))]
+			for range 1 + rnd.IntN(5) {
+				c[low+rnd.IntN(size)] = byte(rnd.Uint32())
+			}
+			if rnd.IntN(8) == 0 {
+				c = c[:rnd.IntN(len(c))]
 			}
 			e, err := parseELF("damaged", c)
 			if err != nil {
@@ -71,6 +85,56 @@ func TestDamaged(t *testing.T) {
 				ask(b)
 			}
 		}
+	}
+}
+
+// described are the sections that say what the code means.
+func described(t *testing.T, d []byte) []*elf.Section {
+	f, err := elf.NewFile(bytes.NewReader(d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*elf.Section
+	for _, s := range f.Sections {
+		if s.FileSize > 0 && s.Type != elf.SHT_NOBITS && (strings.HasPrefix(s.Name, ".debug_") || s.Name == ".eh_frame" || s.Name == ".symtab") {
+			all = append(all, s)
+		}
+	}
+	if len(all) < 5 {
+		t.Fatalf("%d sections describe the program", len(all))
+	}
+	return all
+}
+
+// TestDamagedFrames sets every byte of the call frame information to values
+// that change lengths and counts.
+func TestDamagedFrames(t *testing.T) {
+	b := open(t, compile(t, variants[1], "args.c"), Options{})
+	h := b.main.header(".eh_frame")
+	frames := bytes.Clone(b.main.bytes(h))
+	many, err := b.Func("many")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fine, refused := 0, 0
+	for i, was := range frames {
+		for _, v := range []byte{0, 1, was - 1, was + 1, 0x7f, 0x80, 0xff} {
+			frames[i] = v
+			err := func() (err error) {
+				defer guard("damaged", &err)()
+				frameRule(frames, ".eh_frame", h.Addr, true, many.PC)
+				return nil
+			}()
+			if err == nil {
+				fine++
+			} else {
+				refused++
+			}
+		}
+		frames[i] = was
+	}
+	if fine == 0 || refused == 0 {
+		t.Errorf("%d tables read and %d refused", fine, refused)
 	}
 }
 
