@@ -97,6 +97,21 @@ var onlyHelpers = map[MapType][]int32{
 	MapArena:        {},
 }
 
+// sockmapUpdaters are the program types that may change a map of sockets with
+// bpf_map_update_elem and bpf_map_delete_elem; of Tracing only iterators.
+var sockmapUpdaters = []ProgType{SocketFilter, SchedCLS, SchedACT, XDP, SKReuseport, FlowDissector, SKLookup, Tracing}
+
+// MayChangeSockmap reports whether programs of row p may call update or delete on a map of sockets.
+func MayChangeSockmap(p *Program, helperID int32) bool {
+	switch p.Type {
+	case Tracing:
+		return p.Expected == AttachTraceIter
+	case SockOps:
+		return helperID == 3 // updates have helpers of their own: 53 and 70
+	}
+	return slices.Contains(sockmapUpdaters, p.Type)
+}
+
 // MapAllowsHelper reports whether the helper takes a map of type t: false for
 // pairs that the kernel rejects with "cannot pass map_type".
 func MapAllowsHelper(t MapType, helperID int32) bool {

@@ -198,7 +198,7 @@ func movable(ptr, off *state.Reg, op scalar.Op, bad fault.PointerArithmetic) fau
 			return nil
 		}
 		fallthrough
-	case state.PacketEnd, state.Func:
+	case state.PacketEnd, state.Func, state.Sock, state.SockCommon, state.TCPSock, state.XDPSock:
 		bad.Reason = fault.ArithKind
 		return bad
 	}

@@ -94,7 +94,7 @@ func neverNull(p *state.Reg) bool {
 		return false
 	}
 	switch p.Kind {
-	case state.MapPtr, state.MapValue, state.RingRecord, state.Mem:
+	case state.MapPtr, state.MapValue, state.RingRecord, state.Mem, state.Sock, state.SockCommon, state.TCPSock:
 		return true
 	case state.BTF:
 		return p.Trust == state.Trusted

@@ -130,6 +130,9 @@ func (c *checker) block(b mem.Block) fault.Fault {
 }
 
 func (c *checker) mapMemory(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
+	if kind == abi.ArgMapValue && sockets(c.m.Type) {
+		return fault.Unsupported{What: "sockets as values of map " + c.m.Name}
+	}
 	if f := c.pointer(v, wrong); f != nil {
 		return f
 	}

@@ -114,7 +114,7 @@ func Kfunc(id int32, r *Rules) (*Proto, fault.Fault) {
 
 // Check judges a call of p in state s. types are the types that gtrace_user_cast names.
 func Check(s *state.State, l *mem.Layout, p *Proto, insn int, types []object.UserType, r *Rules) (*Effects, fault.Fault) {
-	c := &checker{s: s, l: l, p: p, version: r.Version, out: &Effects{Map: -1}, types: types}
+	c := &checker{s: s, l: l, p: p, version: r.Version, row: r.Program, out: &Effects{Map: -1}, types: types}
 	for i, kind := range p.Args {
 		if f := c.argument(i, kind); f != nil {
 			return nil, f
@@ -135,6 +135,7 @@ type checker struct {
 	l       *mem.Layout
 	p       *Proto
 	version abi.Version
+	row     *abi.Program
 	out     *Effects
 	types   []object.UserType
 
@@ -151,11 +152,17 @@ func (c *checker) mapRules() fault.Fault {
 	if !abi.MapAllowsHelper(c.m.Type, c.p.ID) {
 		return fault.MapHelper{Func: c.p.Name, Map: c.m.Name, Type: uint32(c.m.Type)}
 	}
+	if sockets(c.m.Type) && changesMap[c.p.ID] && !abi.MayChangeSockmap(c.row, c.p.ID) {
+		return fault.MapHelper{Func: c.p.Name, Map: c.m.Name, Type: uint32(c.m.Type), Program: c.row.Name}
+	}
 	if changesMap[c.p.ID] && (c.m.Frozen || c.m.Flags&abi.MapRdonlyProg != 0) {
 		return fault.ReadOnly{Reg: isa.R1, Name: c.m.Name}
 	}
 	return nil
 }
+
+// sockets reports whether a map's values are sockets.
+func sockets(t abi.MapType) bool { return t == abi.MapSockmap || t == abi.MapSockhash }
 
 func (c *checker) release() fault.Fault {
 	if c.p.Release == 0 {
@@ -217,6 +224,14 @@ func (c *checker) mapValue() fault.Fault {
 	switch c.m.Type {
 	case abi.MapArrayOfMaps, abi.MapHashOfMaps:
 		return fault.Unsupported{What: "maps of maps"}
+	case abi.MapSockmap, abi.MapSockhash:
+		c.out.Ret = state.Pointer(state.Sock)
+		c.out.Ret.Nullable, c.out.Acquire = true, c.p.Name
+		return nil
+	case abi.MapXSKmap:
+		c.out.Ret = state.Pointer(state.XDPSock)
+		c.out.Ret.Nullable = true
+		return nil
 	}
 	c.out.Ret = state.Pointer(state.MapValue)
 	c.out.Ret.Map = int32(c.out.Map)

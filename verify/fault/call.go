@@ -91,10 +91,14 @@ type MapHelper struct {
 	mark
 	Func, Map string
 	Type      uint32
+	Program   string // the program type, when it is what the helper does not work for
 }
 
 func (MapHelper) Code() string { return "map-helper" }
 func (f MapHelper) String() string {
+	if f.Program != "" {
+		return fmt.Sprintf("%s can't change map %s of type %d in programs of type %s", f.Func, f.Map, f.Type, f.Program)
+	}
 	return fmt.Sprintf("%s does not work on map %s of type %d", f.Func, f.Map, f.Type)
 }
 

@@ -79,6 +79,8 @@ func (l *Layout) Access(s *state.State, q Query) (Result, fault.Fault) {
 		f = l.kernel(base, q, &r)
 	case state.User:
 		f = l.user(base, q, &r)
+	case state.Sock, state.SockCommon, state.TCPSock, state.XDPSock:
+		f = fault.Unsupported{What: "fields of a " + base.Kind.String()}
 	default:
 		f = fault.InvalidDeref{Reg: q.Base, Kind: base.Describe(), Write: q.Write}
 	}

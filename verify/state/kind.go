@@ -23,6 +23,10 @@ const (
 	BTF        // within typed kernel memory
 	User       // within typed user memory, or what a program takes for it
 	Func       // a subprogram, for callbacks
+	Sock       // a full socket (struct bpf_sock)
+	SockCommon // what every socket has (struct bpf_sock)
+	TCPSock    // a TCP socket (struct bpf_tcp_sock)
+	XDPSock    // an XDP socket (struct bpf_xdp_sock)
 	numKinds
 )
 
@@ -30,7 +34,8 @@ var kindNames = [numKinds]string{
 	Uninit: "uninitialised value", Scalar: "number", Ctx: "context pointer", MapPtr: "map pointer", MapValue: "map value pointer",
 	Stack: "stack pointer", Packet: "packet pointer", PacketMeta: "packet metadata pointer", PacketEnd: "packet end pointer",
 	RingRecord: "ring buffer record pointer", Mem: "memory pointer", BTF: "typed kernel pointer", User: "typed user pointer",
-	Func: "function pointer",
+	Func: "function pointer", Sock: "socket pointer", SockCommon: "common socket pointer", TCPSock: "TCP socket pointer",
+	XDPSock: "XDP socket pointer",
 }
 
 func (k Kind) String() string {
@@ -51,6 +56,9 @@ func Kinds() []Kind {
 
 // Pointer reports whether values of kind k are pointers.
 func (k Kind) Pointer() bool { return k > Scalar && k < numKinds }
+
+// Socket reports whether values of kind k point to a socket's copy of fields.
+func (k Kind) Socket() bool { return k >= Sock && k <= XDPSock }
 
 // Trust says what is guaranteed of a typed kernel pointer.
 type Trust uint8

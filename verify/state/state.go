@@ -171,8 +171,9 @@ func (s *State) each(f func(*Reg) (Reg, bool)) {
 }
 
 // DecideNull records that the nullable pointer with this id is, or is not, NULL.
+// A pointer that was made of one with a reference has an id of its own: that it is NULL says nothing of the reference.
 func (s *State) DecideNull(id, ref uint32, null bool) {
-	if null && ref != 0 {
+	if null && ref != 0 && ref == id {
 		s.dropRef(ref)
 	}
 	s.each(func(r *Reg) (Reg, bool) {
