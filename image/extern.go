@@ -52,6 +52,10 @@ func (l *linker) kfunc(at int, name string) error {
 			return err
 		}
 		in.Imm = int32(id)
+		if l.img.Kfuncs == nil {
+			l.img.Kfuncs = map[int32]*btf.Func{}
+		}
+		l.img.Kfuncs[in.Imm] = fn
 		return nil
 	}
 	if x := l.extern(name); x != nil && x.Weak {

@@ -57,6 +57,9 @@ type Image struct {
 	Lines     []object.Line // ascending
 	Poison    map[int]Poison
 	UserTypes []object.UserType
+	// Kfuncs are the kernel functions that calls in Insns name, by the target's
+	// BTF id; gtrace's own are not among them.
+	Kfuncs map[int32]*btf.Func
 
 	// Ctx types the context of programs with abi.Context.BTFArgs: the attach
 	// target's prototype without the first argument of tp_btf; nil otherwise.

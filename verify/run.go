@@ -112,7 +112,7 @@ func (w *walk) prepare() string {
 	w.row = row
 	w.rules = call.Rules{
 		Program: row, License: img.License, GPL: slices.Contains(gplLicenses, img.License),
-		Version: t.Version, Kfuncs: t.Engine == image.EngineUser,
+		Version: t.Version, Pseudo: t.Engine == image.EngineUser, Kfuncs: img.Kfuncs,
 	}
 	w.layout = mem.Layout{
 		Maps: img.Maps, Context: &row.Context, Args: img.Ctx, NullArgs: nullArgs(img.Attach, t.Version), Types: &state.Types{},

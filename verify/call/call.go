@@ -5,6 +5,8 @@ package call
 import (
 	"fmt"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/object"
@@ -30,7 +32,8 @@ type Rules struct {
 	License string
 	GPL     bool // the license is compatible with the GPL
 	Version abi.Version
-	Kfuncs  bool // gtrace's pseudo-kfuncs exist
+	Pseudo  bool                // gtrace's pseudo-kfuncs exist
+	Kfuncs  map[int32]*btf.Func // kernel functions by BTF id
 }
 
 // Effects is what a call that was found right does.
@@ -103,11 +106,14 @@ var changesMap = map[int32]bool{mapUpdate: true, mapDelete: true, mapPush: true,
 func Kfunc(id int32, r *Rules) (*Proto, fault.Fault) {
 	for i := range abi.Kfuncs {
 		if k := &abi.Kfuncs[i]; k.ID == id {
-			if !r.Kfuncs {
+			if !r.Pseudo {
 				return nil, fault.Unsupported{What: "kfunc " + k.Name + ": only gtrace's own engine has it"}
 			}
 			return &Proto{ID: k.ID, Name: k.Name, Args: k.Args, Ret: k.Ret}, nil
 		}
+	}
+	if fn := r.Kfuncs[id]; fn != nil {
+		return nil, fault.Unsupported{What: "kfunc " + fn.Name}
 	}
 	return nil, fault.Unsupported{What: fmt.Sprintf("kfunc with BTF id %d", id)}
 }
