@@ -114,6 +114,7 @@ const (
 	MapNoPrealloc uint32 = 1 << 0
 	MapRdonlyProg uint32 = 1 << 7
 	MapMmapable   uint32 = 1 << 10
+	MapInnerMap   uint32 = 1 << 12 // an array within a map: each may have another length
 )
 
 // PerCPU reports whether a map of type t has one value per CPU.

@@ -153,8 +153,8 @@ func (l *linker) place(f *object.Func) error {
 }
 
 // inner records subprograms within f that f's own relative calls reach without
-// a relocation. A map without one would be a descriptor or an index of
-// somebody else's.
+// a relocation. A map's index without one would be somebody else's; a
+// descriptor stays for the verifier to judge.
 func (l *linker) inner(f *object.Func, base int, related map[int]bool) error {
 	starts := map[int]bool{}
 	for i := 0; i < len(f.Insns); i++ {
@@ -167,7 +167,7 @@ func (l *linker) inner(f *object.Func, base int, related map[int]bool) error {
 			continue
 		}
 		switch in.Src {
-		case isa.PseudoMapFD, isa.PseudoMapValue, isa.PseudoMapIdx, isa.PseudoMapIdxValue:
+		case isa.PseudoMapIdx, isa.PseudoMapIdxValue:
 			if !related[i] {
 				return fmt.Errorf("instruction %d of %s loads map %d, which no relocation names", i, f.Name, in.Imm)
 			}
@@ -217,6 +217,8 @@ func (l *linker) resolve(f *object.Func, r object.Reloc) error {
 		return l.kfunc(at, r.Symbol)
 	case object.RelocKsym:
 		return l.ksym(at, r.Symbol)
+	case object.RelocUnknown:
+		return &Unsupported{What: fmt.Sprintf("reference to %q: no map, global data or function", r.Symbol)}
 	default:
 		return &Unsupported{What: fmt.Sprintf("relocation kind %d for %s", r.Kind, r.Symbol)}
 	}

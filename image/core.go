@@ -129,11 +129,17 @@ func (l *linker) applyGroup(spec *btf.Spec, group []relocation) {
 	}
 	for i, g := range group {
 		name := describe(g.r)
+		if err == nil && (g.r.Kind == typeIDTarget || g.r.Kind == typeSize) && poisoned(&fixups[i]) {
+			err = l.zero(g.at) // absence is an answer here
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			l.poison(g.at, name, err.Error())
 		} else if err := l.fix(g.at, &fixups[i]); err != nil {
 			l.poison(g.at, name, err.Error())
-		} else if why := l.changedSize(spec, g); why != "" {
+		} else if why := l.resize(spec, g); why != "" {
 			l.poison(g.at, name, why)
 		}
 	}
@@ -149,10 +155,26 @@ func (l *linker) localID(t btf.Type) (btf.TypeID, error) {
 
 var errNoMatch = errors.New("the target has nothing that matches")
 
+func poisoned(f *btf.COREFixup) bool { return strings.HasSuffix(f.String(), "=poison") }
+
+// zero makes the instruction at slot at yield 0.
+func (l *linker) zero(at int) error {
+	in := &l.img.Insns[at]
+	switch {
+	case in.IsWide() && at+1 < len(l.img.Insns):
+		in.Imm, l.img.Insns[at+1].Imm = 0, 0
+	case in.Class() == isa.ClassALU || in.Class() == isa.ClassALU64:
+		in.Imm = 0
+	default:
+		return fmt.Errorf("%v is no instruction with a value", in)
+	}
+	return nil
+}
+
 // fix applies one fixup through a one-instruction copy in cilium/ebpf's form,
 // of which only the field that a fixup can change is taken back.
 func (l *linker) fix(at int, f *btf.COREFixup) error {
-	if strings.HasSuffix(f.String(), "=poison") {
+	if poisoned(f) {
 		return errNoMatch
 	}
 	in := &l.img.Insns[at]

@@ -28,6 +28,8 @@ type Target struct {
 	Config  map[string]string // CONFIG_X → y, m, a number or a quoted string; nil: see LoadConfig
 	// LoadConfig yields Config when something needs it and Config is nil; nil: there is none.
 	LoadConfig func() (map[string]string, error)
+	// Symbols yields the kernel's symbol table (/proc/kallsyms): addresses by name; nil: there is none.
+	Symbols    func() (map[string]uint64, error)
 	KfuncSets  map[string][]string
 	Privileged bool
 	Features   map[string]bool
@@ -56,6 +58,7 @@ type Image struct {
 	Maps      []*object.Map
 	Lines     []object.Line // ascending
 	Poison    map[int]Poison
+	Ksyms     map[int]Ksym // by slot of a 64-bit load whose Src is PseudoBTFID
 	UserTypes []object.UserType
 	// Kfuncs are the kernel functions that calls in Insns name, by the target's
 	// BTF id; gtrace's own are not among them.

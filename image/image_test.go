@@ -126,7 +126,7 @@ func TestErrors(t *testing.T) {
 		{"not a load", one([]isa.Insn{mov0, exit}, object.Reloc{Kind: object.RelocMap, Symbol: "m"}), "no 64-bit load", false},
 		{"cut load", one(wide(1)[:1], object.Reloc{Kind: object.RelocMap, Symbol: "m"}), "no 64-bit load", false},
 		{"outside", one([]isa.Insn{exit}, object.Reloc{Insn: 7, Kind: object.RelocMap}), "relocation at instruction 7 of 1", false},
-		{"map by number", one(append([]isa.Insn{{Op: isa.LoadImm64, Dst: 1, Src: isa.PseudoMapFD, Imm: 3}, {}}, exit)), "loads map 3, which no relocation names", false},
+		{"map by number", one(append([]isa.Insn{{Op: isa.LoadImm64, Dst: 1, Src: isa.PseudoMapIdx, Imm: 3}, {}}, exit)), "loads map 3, which no relocation names", false},
 		{"empty", one(nil), "no instructions", false},
 		{"big-endian", big, "big-endian", true},
 		{"section", sect, "names no program type", true},

@@ -11,7 +11,12 @@ import (
 	"github.com/gtrace-dev/gtrace/isa"
 )
 
-const fieldByteOffset = 0 // enum bpf_core_relo_kind: BPF_CORE_FIELD_BYTE_OFFSET
+// Kinds of relocations (enum bpf_core_relo_kind).
+const (
+	fieldByteOffset = 0
+	typeIDTarget    = 7
+	typeSize        = 9
+)
 
 // accessIndex is the first index of an access string, a large number when it is malformed.
 func accessIndex(access string) int {
@@ -97,10 +102,11 @@ func member(t btf.Type, name string, depth int) btf.Type {
 	return nil
 }
 
-// changedSize says why a direct access would be wrong: the field has another
-// size in every one of the target's types of that name. "" when it is fine.
-func (l *linker) changedSize(spec *btf.Spec, g relocation) string {
-	in := l.img.Insns[g.at]
+// resize makes a direct access as wide as the field is in the target, as
+// libbpf does for pointers and unsigned integers. It returns why the access
+// would be wrong, or "".
+func (l *linker) resize(spec *btf.Spec, g relocation) string {
+	in := &l.img.Insns[g.at]
 	if c := in.Class(); g.r.Kind != fieldByteOffset || c != isa.ClassLDX && c != isa.ClassST && c != isa.ClassSTX {
 		return ""
 	}
@@ -117,7 +123,7 @@ func (l *linker) changedSize(spec *btf.Spec, g relocation) string {
 	if err != nil {
 		return ""
 	}
-	other := 0
+	var other btf.Type
 	for _, t := range types {
 		f := named(t, path)
 		if f == nil || !scalar(f) {
@@ -127,12 +133,49 @@ func (l *linker) changedSize(spec *btf.Spec, g relocation) string {
 		if err == nil && size == want {
 			return ""
 		}
-		other = size
+		other = f
 	}
-	if other == 0 {
+	if other == nil {
 		return ""
 	}
-	return fmt.Sprintf("unsupported: the field has %d bytes in the target, the access %d; read it with BPF_CORE_READ", other, want)
+	size, err := btf.Sizeof(other)
+	code, ok := sizeCodes[size]
+	if err != nil || !ok || !zeroExtends(leaf, other) {
+		return fmt.Sprintf("the field is a %s of %d bytes in the target, the access one of %d bytes of a %s; read it with BPF_CORE_READ", kindOf(other), size, want, kindOf(leaf))
+	}
+	in.Op = in.Op&^isa.SizeDW | code
+	return ""
+}
+
+// sizeCodes are the size bits of loads and stores.
+var sizeCodes = map[int]uint8{1: isa.SizeB, 2: isa.SizeH, 4: isa.SizeW, 8: isa.SizeDW}
+
+// zeroExtends reports whether a value of either type means the same when it is
+// made wider with zeros.
+func zeroExtends(a, b btf.Type) bool {
+	switch x := btf.UnderlyingType(a).(type) {
+	case *btf.Pointer:
+		_, ok := btf.UnderlyingType(b).(*btf.Pointer)
+		return ok
+	case *btf.Int:
+		y, ok := btf.UnderlyingType(b).(*btf.Int)
+		return ok && x.Encoding&btf.Signed == 0 && y.Encoding&btf.Signed == 0
+	}
+	return false
+}
+
+func kindOf(t btf.Type) string {
+	switch x := btf.UnderlyingType(t).(type) {
+	case *btf.Pointer:
+		return "pointer"
+	case *btf.Enum:
+		return "enum"
+	case *btf.Int:
+		if x.Encoding&btf.Signed != 0 {
+			return "signed integer"
+		}
+	}
+	return "unsigned integer"
 }
 
 func scalar(t btf.Type) bool {

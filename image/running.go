@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -41,6 +42,7 @@ func Running() (*Target, error) {
 		Arch: runtime.GOARCH, Release: release, Version: v, Name: v.String() + " (running kernel's BTF)",
 		Privileged: true, BTF: runningBTF,
 		LoadConfig: sync.OnceValues(func() (map[string]string, error) { return readConfig(release) }),
+		Symbols:    runningSymbols,
 	}, nil
 }
 
@@ -75,3 +77,29 @@ func parseConfig(r io.Reader) (map[string]string, error) {
 	}
 	return m, s.Err()
 }
+
+// runningSymbols reads /proc/kallsyms once a process. Modules' symbols are
+// among them; of two with one name the first counts, as for libbpf.
+var runningSymbols = sync.OnceValues(func() (map[string]uint64, error) {
+	f, err := os.Open("/proc/kallsyms")
+	if err != nil {
+		return nil, fmt.Errorf("the kernel's symbols: %w", err)
+	}
+	defer f.Close()
+	m := map[string]uint64{}
+	s := bufio.NewScanner(f)
+	for s.Scan() {
+		w := strings.Fields(s.Text())
+		if len(w) < 3 {
+			continue
+		}
+		addr, err := strconv.ParseUint(w[0], 16, 64)
+		if err != nil {
+			return nil, fmt.Errorf("/proc/kallsyms: %q", s.Text())
+		}
+		if _, ok := m[w[2]]; !ok {
+			m[w[2]] = addr
+		}
+	}
+	return m, s.Err()
+})

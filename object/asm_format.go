@@ -141,6 +141,9 @@ func formatBody(b *strings.Builder, f *Func) {
 	refs := map[int]isa.Ref{}
 	called := map[string]bool{}
 	for _, r := range f.Relocs {
+		if refKinds[r.Kind] == 0 {
+			continue
+		}
 		refs[r.Insn] = isa.Ref{Slot: r.Insn, Kind: refKinds[r.Kind], Name: r.Symbol, Addend: r.Addend}
 		called[r.Symbol] = true
 	}

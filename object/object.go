@@ -68,6 +68,7 @@ const (
 	RelocFuncAddr                      // 64-bit load: address of the function Symbol (a callback)
 	RelocKfunc                         // call: the kfunc Symbol
 	RelocKsym                          // 64-bit load: address of the kernel variable Symbol
+	RelocUnknown                       // 64-bit load: address of Symbol, in a section that is neither maps, data nor code
 )
 
 // Reloc is a relocation at slot Insn.

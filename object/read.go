@@ -96,16 +96,12 @@ func (r *reader) read() error {
 	return nil
 }
 
-// sections reads license and version, and refuses sections that would be lost.
+// sections reads license and version.
 func (r *reader) sections() error {
 	for _, s := range r.f.Sections {
 		switch {
 		case s.Flags&elf.SHF_COMPRESSED != 0 && s.Flags&elf.SHF_ALLOC != 0:
 			return unsupported("compressed section %s", s.Name)
-		case s.Name == ".struct_ops", s.Name == ".struct_ops.link", strings.HasPrefix(s.Name, ".addr_space."):
-			if s.Size > 0 {
-				return unsupported("section %s", s.Name)
-			}
 		case s.Name == "license":
 			b, err := r.data(s)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
 )
 
@@ -66,9 +67,12 @@ func (r *reader) relocations() error {
 			if err := r.relocateMaps(s); err != nil {
 				return err
 			}
-		case r.dataOf[int(s.Info)] != nil && s.Size > 0:
-			return unsupported("addresses in global data (section %s)", s.Name)
+		case structOpsSection(target.Name):
+			if err := r.relocateStructOps(s, target.Name); err != nil {
+				return fmt.Errorf("section %s: %w", target.Name, err)
+			}
 		}
+		// As in libbpf, addresses in global data stay as they are in the file.
 	}
 	return nil
 }
@@ -156,7 +160,14 @@ func (r *reader) wideReloc(in isa.Insn, e relEntry) (Reloc, error) {
 	if m, ok := r.mapAt[place{int(y.Section), off}]; ok {
 		return Reloc{Kind: RelocMap, Symbol: m}, nil
 	}
-	return Reloc{}, unsupported("reference to %q in section %s: no map, global data or function", y.Name, s.Name)
+	if s.Name == arenaSection {
+		for _, m := range r.o.Maps {
+			if m.Type == abi.MapArena {
+				return Reloc{Kind: RelocMapValue, Symbol: m.Name, Addend: int64(off)}, nil
+			}
+		}
+	}
+	return Reloc{Kind: RelocUnknown, Symbol: y.Name, Addend: int64(off)}, nil
 }
 
 func (r *reader) externReloc(y elf.Symbol) (Reloc, error) {

@@ -226,6 +226,9 @@ func (w *walk) apply(e *call.Effects) {
 			e.Map = -1
 		}
 		w.callMap[w.pc] = e.Map
+		if e.Map >= len(w.img.Maps) { // within a map: which one is known at run time only
+			e.Map = -1
+		}
 		w.facts.Insns[w.pc].Map = e.Map
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/gtrace-dev/gtrace/verify/state"
 )
 
-// This file walks loads, stores, atomics and 64-bit immediate loads.
+// This file walks loads, stores and atomics.
 
 func (w *walk) load(in isa.Insn) fault.Fault {
 	q := mem.Query{Base: in.Src, Off: int(in.Off), Size: in.Bytes(), Signed: in.Mode() == isa.ModeMEMSX}
@@ -94,40 +94,6 @@ func (w *walk) ordered(in isa.Insn) fault.Fault {
 	}
 	if !q.Write {
 		w.s.Set(in.Dst, r.Value)
-	}
-	return nil
-}
-
-// wide walks a 64-bit immediate load.
-func (w *walk) wide(in isa.Insn) fault.Fault {
-	next := w.insns[w.pc+1]
-	switch in.Src {
-	case isa.PseudoNone:
-		w.s.Set(in.Dst, state.Constant(isa.Imm64(in, next)))
-	case isa.PseudoMapIdx, isa.PseudoMapIdxValue:
-		if in.Imm < 0 || int(in.Imm) >= len(w.img.Maps) {
-			return fault.BadEncoding{Insn: in, Want: "the index of one of the program's maps"}
-		}
-		w.facts.Insns[w.pc].Map = int(in.Imm)
-		v := state.Pointer(state.MapPtr)
-		v.Map = in.Imm
-		if in.Src == isa.PseudoMapIdxValue {
-			m := w.img.Maps[in.Imm]
-			if m.Type != abi.MapArray || m.MaxEntries != 1 {
-				return fault.Unsupported{What: "address of a value of map " + m.Name + ", which is no array of one value"}
-			}
-			if uint32(next.Imm) >= m.ValueSize {
-				return fault.MapValueBounds{Reg: in.Dst, Map: m.Name, ValueSize: int64(m.ValueSize), Off: fault.Span{Lo: int64(uint32(next.Imm)), Hi: int64(uint32(next.Imm))}, Size: 1}
-			}
-			v.Kind, v.Off = state.MapValue, next.Imm
-		}
-		w.s.Set(in.Dst, v)
-	case isa.PseudoFunc:
-		return fault.Unsupported{What: "callbacks (address of a function)"}
-	case isa.PseudoBTFID:
-		return fault.Unsupported{What: "kernel variables (typed ksyms)"}
-	default:
-		return fault.Unsupported{What: "64-bit load with a map's file descriptor"}
 	}
 	return nil
 }

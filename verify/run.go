@@ -45,7 +45,10 @@ func Verify(ctx context.Context, img *image.Image, opts Options) (*Verified, err
 	if u := w.prepare(); u != "" {
 		return nil, &Unsupported{What: u, Insn: -1, Program: img.Program}
 	}
-	insn, f := w.shape()
+	insn, f := w.loads()
+	if f == nil {
+		insn, f = w.shape()
+	}
 	if f == nil {
 		var err error
 		insn, f, err = w.run(ctx)
@@ -108,14 +111,21 @@ func (w *walk) prepare() string {
 		if what := specialField(m.Value); what != "" {
 			return fmt.Sprintf("map %s: values with %s", m.Name, what)
 		}
+		if m.Inner == nil {
+			continue
+		}
+		if what := specialField(m.Inner.Value); what != "" {
+			return fmt.Sprintf("maps within map %s: values with %s", m.Name, what)
+		}
 	}
 	w.row = row
 	w.rules = call.Rules{
 		Program: row, License: img.License, GPL: slices.Contains(gplLicenses, img.License),
 		Version: t.Version, Pseudo: t.Engine == image.EngineUser, Kfuncs: img.Kfuncs,
 	}
+	maps, inner := withInner(img.Maps)
 	w.layout = mem.Layout{
-		Maps: img.Maps, Context: &row.Context, Args: img.Ctx, NullArgs: nullArgs(img.Attach, t.Version), Types: &state.Types{},
+		Maps: maps, Inner: inner, Context: &row.Context, Args: img.Ctx, NullArgs: nullArgs(img.Attach, t.Version), Types: &state.Types{},
 		UninitStack: t.Version >= abi.V(6, 3), GPL: w.rules.GPL,
 		KernelStruct: func(name string) (btf.Type, error) { return kernelStruct(t, name) },
 	}

@@ -206,6 +206,9 @@ func (w *walk) exact(regs ...isa.Reg) {
 // note adds what was learnt of the access at pc to the facts.
 func (w *walk) note(r *mem.Result) fault.Fault {
 	i := &w.facts.Insns[w.pc]
+	if r.Map >= len(w.img.Maps) {
+		r.Map = -1
+	}
 	if r.Region == facts.Stack {
 		w.touch(r.Frame, r.Lo)
 		w.step.HasSlot = true

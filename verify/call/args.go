@@ -38,7 +38,7 @@ func (c *checker) argument(i int, kind abi.ArgKind) fault.Fault {
 	case abi.ArgNone, abi.ArgAnything:
 		return nil
 	case abi.ArgConstMapPtr:
-		if v.Kind != state.MapPtr {
+		if v.Kind != state.MapPtr || v.Nullable {
 			return wrong
 		}
 		c.out.Map, c.m = int(v.Map), c.l.Maps[v.Map]

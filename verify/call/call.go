@@ -229,7 +229,13 @@ func (c *checker) result() fault.Fault {
 func (c *checker) mapValue() fault.Fault {
 	switch c.m.Type {
 	case abi.MapArrayOfMaps, abi.MapHashOfMaps:
-		return fault.Unsupported{What: "maps of maps"}
+		in := c.l.Inner[c.out.Map]
+		if in < 0 {
+			return fault.Unsupported{What: fmt.Sprintf("map %s of maps of which nothing is declared", c.m.Name)}
+		}
+		c.out.Ret = state.Pointer(state.MapPtr)
+		c.out.Ret.Map, c.out.Ret.Nullable = in, true
+		return nil
 	case abi.MapSockmap, abi.MapSockhash:
 		c.out.Ret = state.Pointer(state.Sock)
 		c.out.Ret.Nullable, c.out.Acquire = true, c.p.Name
@@ -248,7 +254,7 @@ func (c *checker) mapValue() fault.Fault {
 // surelyThere reports whether an array has the element that is looked up: its
 // key is a constant below the array's length (since Linux 6.14).
 func (c *checker) surelyThere() bool {
-	if c.p.ID != mapLookup || c.version < abi.V(6, 14) || c.m.KeySize != 4 || (c.m.Type != abi.MapArray && c.m.Type != abi.MapPerCPUArray) {
+	if c.p.ID != mapLookup || c.version < abi.V(6, 14) || c.m.KeySize != 4 || c.m.Flags&abi.MapInnerMap != 0 || (c.m.Type != abi.MapArray && c.m.Type != abi.MapPerCPUArray) {
 		return false
 	}
 	key := c.s.Reg(isa.R2)

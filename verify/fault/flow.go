@@ -134,3 +134,25 @@ func (CorePoison) Code() string { return "core-poison" }
 func (f CorePoison) String() string {
 	return fmt.Sprintf("relocation %s failed for this target: %s", f.Relo, f.Reason)
 }
+
+// MapDescriptor is a 64-bit load with the descriptor of a map, which nothing in the object names.
+type MapDescriptor struct {
+	mark
+	FD int64
+}
+
+func (MapDescriptor) Code() string { return "map-descriptor" }
+func (f MapDescriptor) String() string {
+	return fmt.Sprintf("load of the map with file descriptor %d: the object names no map there; refer to one that it declares", f.FD)
+}
+
+// KsymAddress is a load of a kernel symbol that the kernel's symbol table lacks.
+type KsymAddress struct {
+	mark
+	Symbol string
+}
+
+func (KsymAddress) Code() string { return "ksym-address" }
+func (f KsymAddress) String() string {
+	return fmt.Sprintf("address of kernel symbol %s: the target's BTF has it, its symbol table does not; variables are there with CONFIG_KALLSYMS_ALL only", f.Symbol)
+}

@@ -17,7 +17,9 @@ import (
 
 // Layout describes the memory that one program can reach. It does not change.
 type Layout struct {
-	Maps    []*object.Map
+	Maps []*object.Map // the image's, and behind them the templates of maps within maps
+	// Inner is for each of Maps the index of its template in Maps, or -1.
+	Inner   []int32
 	Context *abi.Context
 	// Args types the slots of a context with BTFArgs; NullArgs has bit i set
 	// where argument i may be NULL.

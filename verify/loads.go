@@ -1,0 +1,129 @@
+package verify
+
+import (
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/gtrace-dev/gtrace/abi"
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/object"
+	"github.com/gtrace-dev/gtrace/verify/cfg"
+	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file judges what 64-bit loads refer to: maps, kernel symbols, functions.
+
+// loads judges references as the kernel does before it walks: also those in
+// code that is never reached.
+func (w *walk) loads() (int, fault.Fault) {
+	for i := 0; i < len(w.insns); i = cfg.Next(w.insns, i) {
+		in := w.insns[i]
+		if !in.IsWide() {
+			continue
+		}
+		switch in.Src {
+		case isa.PseudoMapFD, isa.PseudoMapValue:
+			return i, fault.MapDescriptor{FD: int64(in.Imm)}
+		case isa.PseudoBTFID:
+			if k := w.img.Ksyms[i]; k.NoAddress {
+				return i, fault.KsymAddress{Symbol: k.Name}
+			}
+		}
+	}
+	return 0, nil
+}
+
+// withInner is maps and behind them the templates of those that maps of maps
+// hold, and for each map the index of its template, or -1.
+func withInner(maps []*object.Map) (all []*object.Map, inner []int32) {
+	all = append(all, maps...)
+	for _, m := range maps {
+		if m.Inner == nil || m.Type != abi.MapArrayOfMaps && m.Type != abi.MapHashOfMaps {
+			inner = append(inner, -1)
+			continue
+		}
+		inner = append(inner, int32(len(all)))
+		all = append(all, m.Inner)
+	}
+	for len(inner) < len(all) {
+		inner = append(inner, -1)
+	}
+	return all, inner
+}
+
+// wide walks a 64-bit immediate load.
+func (w *walk) wide(in isa.Insn) fault.Fault {
+	next := w.insns[w.pc+1]
+	switch in.Src {
+	case isa.PseudoNone:
+		w.s.Set(in.Dst, state.Constant(isa.Imm64(in, next)))
+	case isa.PseudoMapIdx, isa.PseudoMapIdxValue:
+		return w.mapLoad(in, next)
+	case isa.PseudoFunc:
+		return fault.Unsupported{What: "callbacks (address of a function)"}
+	case isa.PseudoBTFID:
+		return w.symbol(in)
+	default:
+		return fault.Unsupported{What: "64-bit load with a map's file descriptor"}
+	}
+	return nil
+}
+
+func (w *walk) mapLoad(in, next isa.Insn) fault.Fault {
+	if in.Imm < 0 || int(in.Imm) >= len(w.img.Maps) {
+		return fault.BadEncoding{Insn: in, Want: "the index of one of the program's maps"}
+	}
+	w.facts.Insns[w.pc].Map = int(in.Imm)
+	v := state.Pointer(state.MapPtr)
+	v.Map = in.Imm
+	if in.Src == isa.PseudoMapIdxValue {
+		m := w.img.Maps[in.Imm]
+		if m.Type != abi.MapArray || m.MaxEntries != 1 {
+			return fault.Unsupported{What: "address of a value of map " + m.Name + ", which is no array of one value"}
+		}
+		if uint32(next.Imm) >= m.ValueSize {
+			return fault.MapValueBounds{Reg: in.Dst, Map: m.Name, ValueSize: int64(m.ValueSize), Off: fault.Span{Lo: int64(uint32(next.Imm)), Hi: int64(uint32(next.Imm))}, Size: 1}
+		}
+		v.Kind, v.Off = state.MapValue, next.Imm
+	}
+	w.s.Set(in.Dst, v)
+	return nil
+}
+
+// symbol walks the load of a kernel symbol's address: a variable that exists
+// once a CPU, a struct, or plain memory that is only read. There is nothing to
+// be read of a function.
+func (w *walk) symbol(in isa.Insn) fault.Fault {
+	k, ok := w.img.Ksyms[w.pc]
+	if !ok {
+		return fault.Unsupported{What: "64-bit load of a type's number that the image does not explain"}
+	}
+	var v state.Reg
+	_, isFunc := k.Type.(*btf.Func)
+	switch st := state.Strip(k.Type).(type) {
+	case *btf.Struct, *btf.Union:
+		v = state.Pointer(state.BTF)
+		v.Type = w.layout.Types.ID(state.Kernel, st)
+	default:
+		if k.PerCPU {
+			v = state.Pointer(state.BTF)
+			v.Type = w.layout.Types.ID(state.Kernel, st)
+			break
+		}
+		v = state.Pointer(state.Mem)
+		v.ReadOnly = true
+		if isFunc {
+			break
+		}
+		n, err := btf.Sizeof(k.Type)
+		if err != nil {
+			return fault.Unsupported{What: "kernel variable " + k.Name + ": " + err.Error()}
+		}
+		v.Size = int32(n)
+	}
+	if k.PerCPU {
+		v.Tagged = state.PerCPUTag
+	}
+	w.s.Set(in.Dst, v)
+	return nil
+}
