@@ -160,11 +160,10 @@ func (w *walk) shape() (int, fault.Fault) {
 	if f != nil {
 		return i, f
 	}
-	g.Head[0] = true
 	w.graph = g
 	w.used = make([]int, len(g.Funcs))
 	w.live = live.Compute(g, w.args)
-	w.table = prune.New(g, w.live)
+	w.table = prune.New(g, w.live, prune.Rules{UninitStack: w.layout.UninitStack})
 	return 0, nil
 }
 

@@ -58,6 +58,7 @@ const checkEvery = 4096
 
 func (w *walk) run(ctx context.Context) (int, fault.Fault, error) {
 	w.s = state.New(&w.ids, state.Pointer(state.Ctx))
+	w.path = w.table.Path()
 	for {
 		next, f := w.one()
 		if f != nil {
@@ -87,6 +88,7 @@ func (w *walk) run(ctx context.Context) (int, fault.Fault, error) {
 func (w *walk) one() (next int, f fault.Fault) {
 	pc := w.pc
 	w.processed++
+	w.table.Tick()
 	if w.opts.Trace != nil {
 		w.opts.Trace(pc, View{s: w.s, layout: &w.layout})
 	}
@@ -96,7 +98,6 @@ func (w *walk) one() (next int, f fault.Fault) {
 	if w.graph.Head[pc] && !w.opts.NoPrune {
 		switch w.table.Visit(pc, w.s, &w.path) {
 		case prune.Done:
-			w.path.Settle(w.insns)
 			return end, nil
 		case prune.Cycles:
 			w.pc = w.path.LoopHead(w.graph, pc)

@@ -19,7 +19,20 @@ type Start struct {
 type Rules struct {
 	BackEdges bool // loops
 	MaxFrames int  // nested functions
+	// Turn says which calls go round; nil: none. It is not asked of may_goto.
+	Turn func(isa.Insn) Turn
 }
+
+// Turn is how an instruction makes a program go round, where a state is always
+// kept: the loop ends where a turn brings nothing new, not where a count ends.
+type Turn uint8
+
+const (
+	NoTurn    Turn = iota
+	MayGoto        // may_goto
+	IterNext       // a call that steps an open-coded iterator
+	CallsBack      // a call of a function that calls a callback any number of times
+)
 
 // Func is a function: slots Start to End-1.
 type Func struct {
@@ -41,6 +54,13 @@ type Graph struct {
 	Head []bool
 	// Loop marks the targets of back edges.
 	Loop []bool
+	// Joint marks slots that a path may come to from elsewhere than the slot before.
+	Joint []bool
+	// Turn says where a state is always kept, and why.
+	Turn []Turn
+	// Ring numbers the strongly connected parts: instructions with the same
+	// number, which is not 0, can reach each other within their function.
+	Ring []int32
 	of   []int32
 }
 
@@ -104,8 +124,13 @@ func Succ(insns []isa.Insn, i int) (out [2]int, n int) {
 
 // Build checks the shape of a program. insn is where a fault is.
 func Build(insns []isa.Insn, starts []Start, rules Rules) (g *Graph, insn int, f fault.Fault) {
-	g = &Graph{Insns: insns, Head: make([]bool, len(insns)), Loop: make([]bool, len(insns)), of: make([]int32, len(insns))}
-	for _, pass := range []func(*Graph, []Start, Rules) (int, fault.Fault){encoding, split, jumps, reach, nesting} {
+	n := len(insns)
+	flags := make([]bool, 3*n)
+	g = &Graph{
+		Insns: insns, Head: flags[:n:n], Loop: flags[n : 2*n : 2*n], Joint: flags[2*n:],
+		Turn: make([]Turn, n), Ring: make([]int32, n), of: make([]int32, n),
+	}
+	for _, pass := range []func(*Graph, []Start, Rules) (int, fault.Fault){encoding, split, jumps, reach, nesting, rings} {
 		if i, f := pass(g, starts, rules); f != nil {
 			return nil, i, f
 		}
@@ -215,7 +240,7 @@ func reach(g *Graph, _ []Start, rules Rules) (int, fault.Fault) {
 			i := top.insn
 			succ, n := Succ(g.Insns, i)
 			if top.next == 0 {
-				g.mark(i, enter)
+				g.mark(i, rules, enter)
 			}
 			if top.next == n {
 				color[i] = done
@@ -245,20 +270,31 @@ func reach(g *Graph, _ []Start, rules Rules) (int, fault.Fault) {
 }
 
 // mark notes what instruction i makes worth keeping states for.
-func (g *Graph) mark(i int, enter func(int)) {
+func (g *Graph) mark(i int, rules Rules, enter func(int)) {
 	in := g.Insns[i]
 	switch {
 	case in.IsCall() && in.Src == isa.CallLocal, in.IsWide() && in.Src == isa.PseudoFunc:
 		f := g.FuncAt(i + 1 + int(in.Imm))
 		enter(f)
-		if in.IsCall() {
-			g.Head[i+1] = true
+		start := g.Funcs[f].Start
+		g.Head[start], g.Joint[start], g.Head[i] = true, true, true
+		g.Joint[Next(g.Insns, i)] = true
+	case in.IsCall():
+		if rules.Turn != nil {
+			g.Turn[i] = rules.Turn(in)
+		}
+		if g.Turn[i] != NoTurn {
+			g.Head[i], g.Joint[i] = true, true
 		}
 	case Always(in):
-		g.Head[Target(g.Insns, i)] = true
+		t := Target(g.Insns, i)
+		g.Head[t], g.Joint[t] = true, true
 	case Conditional(in):
-		g.Head[i] = true
-		g.Head[Target(g.Insns, i)] = true
+		t := Target(g.Insns, i)
+		g.Head[i], g.Head[t], g.Joint[t] = true, true, true
+		if in.Operation() == isa.Jcond {
+			g.Turn[i] = MayGoto
+		}
 	}
 }
 

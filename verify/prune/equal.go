@@ -13,6 +13,7 @@ type mode uint8
 
 const (
 	covers mode = iota // every concrete state of the new one is one of the old, as far as it mattered
+	within             // the same, whatever mattered: that is not known yet
 	exact              // both are the same
 )
 
@@ -91,14 +92,14 @@ func (t *Table) regEqual(a, b *state.Reg, precise bool, m mode) bool {
 		return x == y && t.ids.match(a.ID, b.ID) && t.ids.match(a.Ref, b.Ref)
 	}
 	if a.Kind == state.Uninit {
-		return true
+		return m == covers || b.Kind == state.Uninit
 	}
 	if a.Kind != b.Kind {
 		return false
 	}
 	if a.Kind == state.Scalar {
 		switch {
-		case !precise:
+		case !precise && m == covers:
 			return true
 		case !b.Val.In(a.Val):
 			return false
@@ -156,7 +157,7 @@ func (t *Table) slotEqual(x, y *state.Slot, precise bool, m mode) bool {
 		}
 		return true
 	}
-	if !precise {
+	if !precise && m == covers {
 		return t.writtenEnough(x, y)
 	}
 	if p != nil {
@@ -178,6 +179,9 @@ func (t *Table) slotEqual(x, y *state.Slot, precise bool, m mode) bool {
 
 // writtenEnough: what was written in the old slot is in the new one.
 func (t *Table) writtenEnough(x, y *state.Slot) bool {
+	if t.rules.UninitStack {
+		return true
+	}
 	for i := range x.Bytes {
 		if x.Bytes[i] != state.Invalid && y.Bytes[i] == state.Invalid {
 			return false
@@ -185,3 +189,5 @@ func (t *Table) writtenEnough(x, y *state.Slot) bool {
 	}
 	return true
 }
+
+func regOf(i int) isa.Reg { return isa.Reg(i) }

@@ -80,48 +80,35 @@ func (m marks) add(p Place) {
 const maxFrames = 16
 
 // Exact records that the verdict rests on the value of places, as they are before the next step.
-func (p *Path) Exact(insns []isa.Insn, places ...Place) {
-	need := newMarks(maxFrames)
+func (p *Path) Exact(_ []isa.Insn, places ...Place) {
+	if p.t == nil {
+		return
+	}
+	need := p.t.fresh()
 	for _, q := range places {
 		need.add(q)
 	}
-	p.back(insns, need)
+	p.back(need)
 }
 
-// inherit records that what mattered for c matters for the path that ends at it.
-func (p *Path) inherit(c *Checkpoint, s *state.State) {
-	if c.precise == nil || c.precise.empty() {
-		return
-	}
-	p.pending = newMarks(maxFrames)
-	copy(p.pending, c.precise)
-}
-
-// Settle traces back what a Done left to trace.
-func (p *Path) Settle(insns []isa.Insn) {
-	if p.pending != nil {
-		p.back(insns, p.pending)
-		p.pending = nil
-	}
-}
-
-// back traces need through the steps to the checkpoints before.
-func (p *Path) back(insns []isa.Insn, need marks) {
+// back traces need through the steps to the checkpoints before, and reports
+// whether any of those learnt something.
+func (p *Path) back(need marks) (learnt bool) {
 	log := p.log
 	for c := p.last; ; c = c.parent {
 		for i := len(log) - 1; i >= 0 && !need.empty(); i-- {
-			undo(insns, &log[i], need)
+			undo(p.t.g.Insns, &log[i], need)
 		}
 		if c == nil || need.empty() {
-			return
+			return learnt
 		}
-		c.take(need)
+		learnt = c.take(need) || learnt
 		log = c.log
 	}
 }
 
 // take marks in c what need names, and leaves in need what was not marked before.
-func (c *Checkpoint) take(need marks) {
+func (c *Checkpoint) take(need marks) (learnt bool) {
 	for i := range need {
 		n := &need[i]
 		if i >= len(c.precise) {
@@ -139,7 +126,9 @@ func (c *Checkpoint) take(need marks) {
 		n.slots &^= c.precise[i].slots
 		c.precise[i].regs |= n.regs
 		c.precise[i].slots |= n.slots
+		learnt = learnt || n.regs != 0 || n.slots != 0
 	}
+	return learnt
 }
 
 // undo turns what is needed after a step into what is needed before it.

@@ -1,6 +1,21 @@
 // Package prune ends paths whose state was already judged: it keeps states at
 // the heads of blocks, compares new ones with them, and finds loops that come
 // back in the same state.
+//
+// # Loops that no count ends
+//
+// Where an instruction makes a program go round until nothing new comes
+// (cfg.Turn: may_goto, steps of iterators, calls with callbacks), a state is
+// kept on every turn, and a turn ends where its state lies within one of an
+// earlier turn. What a walk has to do for such an instruction:
+//
+//   - name it by cfg.Rules.Turn, so that a state is kept before it;
+//   - say in Rules.Converges when a turn may end so (the iterator has given an
+//     element; the depth of may_goto grew), and in Rules.Unrolls whether two
+//     equal states are two turns and no endless loop;
+//   - for the state of another turn call Path.Widen, which forgets the numbers
+//     that changed since the last turn and that no verdict rests on: without
+//     it a counter in the loop is new on every turn.
 package prune
 
 import (
@@ -18,138 +33,146 @@ const (
 	Cycles                 // the path came back to the same state
 )
 
-// Checkpoint is a state that was kept.
-type Checkpoint struct {
-	state  *state.State
-	insn   int
-	parent *Checkpoint
-	// open counts the paths from here that are not finished.
-	open int
-	// log is the steps from parent to here.
-	log     []Step
-	precise marks
-	hits    int
-	misses  int
-}
-
-// Path is where a walk is: its last checkpoint and the steps since.
-type Path struct {
-	last  *Checkpoint
-	log   []Step
-	steps int // since the last checkpoint
-	jumps int
-
-	pending marks // see Settle
-}
-
-// Fork is the path for another branch from here.
-func (p *Path) Fork() Path {
-	if p.last != nil {
-		p.last.open++
-	}
-	q := *p
-	q.log = append([]Step(nil), p.log...)
-	return q
-}
-
-// Log notes a step.
-func (p *Path) Log(s Step) {
-	p.log = append(p.log, s)
-	p.steps++
-}
-
-// Jumped notes that the step was a jump.
-func (p *Path) Jumped() { p.jumps++ }
-
-// End notes that the path is finished.
-func (p *Path) End() {
-	for c := p.last; c != nil; {
-		c.open--
-		if c.open > 0 {
-			return
-		}
-		c.log, c.parent, c = nil, nil, c.parent
-	}
-}
-
-func trim(l []Step) []Step { return l[:len(l):len(l)] }
-
-// LoopHead finds where the loop that came back to insn begins.
-func (p *Path) LoopHead(g *cfg.Graph, insn int) int {
-	log := p.log
-	for c := p.last; ; c = c.parent {
-		for i := len(log) - 1; i >= 0; i-- {
-			at := int(log[i].Insn)
-			if g.Loop[at] || at == insn {
-				return at
-			}
-		}
-		if c == nil {
-			return insn
-		}
-		log = c.log
-	}
+// Rules are what only the walk knows of states. Functions may be nil.
+type Rules struct {
+	// Converges reports whether the path from the kept state old, which is not
+	// finished, may end at cur, which lies within it. Asked where cfg.Turn is.
+	Converges func(turn cfg.Turn, old, cur *state.State) bool
+	// Unrolls reports whether equal states differ in how far such a loop went.
+	Unrolls func(old, cur *state.State) bool
+	// UninitStack: stack that was never written may be read.
+	UninitStack bool
 }
 
 // Table keeps the checkpoints of one program.
 type Table struct {
-	g    *cfg.Graph
-	live *live.Table
-	at   [][]*Checkpoint
-	ids  idMap
+	g     *cfg.Graph
+	live  *live.Table
+	rules Rules
+	at    [][]*Checkpoint
+	ids   idMap
+	// What was walked on all paths, and what when the last state was kept.
+	insns, jumps         int
+	keptInsns, keptJumps int
+	rounds               []*round
+	need                 marks // scratch
 	// Kept counts the states that were kept.
 	Kept int
 }
 
 // New makes a table for g.
-func New(g *cfg.Graph, l *live.Table) *Table {
-	return &Table{g: g, live: l, at: make([][]*Checkpoint, len(g.Insns))}
+func New(g *cfg.Graph, l *live.Table, rules Rules) *Table {
+	return &Table{g: g, live: l, rules: rules, at: make([][]*Checkpoint, len(g.Insns)), need: newMarks(maxFrames)}
 }
 
-// keepMisses is how often a state may be compared in vain, for each time that it ended a path.
-const keepMisses = 3
+// Tick notes that an instruction is walked.
+func (t *Table) Tick() { t.insns++ }
+
+// Figures of the kernel, by which it keeps states (LPC 2019, "BPF verifier
+// scalability", and the messages of the changes that brought them).
+const (
+	keepJumps   = 2  // and as many jumps
+	keepInsns   = 8  // and as many instructions after the last one, a state is kept
+	loopJumps   = 20 // in a loop: so many jumps
+	loopInsns   = 100
+	keepHistory = 40 // always, after so many steps that tracing a value back needs
+	keepMisses  = 3  // so often a state may be compared in vain, for each time that it ended a path
+	turnMisses  = 64 // and so often in a loop that no count ends
+)
 
 // Visit decides about state s before instruction insn, and may keep it.
 func (t *Table) Visit(insn int, s *state.State, p *Path) Decision {
-	loop := t.g.Loop[insn]
-	add := p.last == nil || (p.jumps >= 2 && p.steps >= 8) || p.steps >= 64
-	kept := t.at[insn][:0]
-	decision := Go
+	force := t.g.Turn[insn] != cfg.NoTurn || p.history > keepHistory
+	add := force || (t.jumps-t.keptJumps >= keepJumps && t.insns-t.keptInsns >= keepInsns)
 	all := t.at[insn]
-	for i, c := range all {
-		if c.open > 0 {
-			if c.state.Depth() == s.Depth() && t.equal(c, s, exact) {
-				return Cycles
+	gone := false
+	for i := len(all) - 1; i >= 0; i-- { // the newest first
+		c := all[i]
+		decision := t.compare(c, s, p)
+		switch {
+		case decision != Go:
+			if gone {
+				t.at[insn] = compact(all)
 			}
-			if loop && p.jumps < 20 && p.steps < 100 {
-				add = false // a loop: not every turn is worth keeping
+			if decision == Done {
+				c.hits++
+				t.join(c, p)
 			}
-			if c.misses++; c.misses <= keepMisses {
-				kept = append(kept, c)
-			}
-			continue
+			return decision
+		case c.open > 0 && !force && t.jumps-t.keptJumps < loopJumps && t.insns-t.keptInsns < loopInsns:
+			add = false // a loop: not every turn is worth keeping
 		}
-		if t.equal(c, s, covers) {
-			c.hits++
-			kept = append(kept, all[i:]...)
-			decision = Done
-			p.inherit(c, s)
-			break
+		if add {
+			c.misses++
 		}
-		c.misses++
-		if c.misses > keepMisses*(c.hits+1) {
-			continue // not worth its comparisons
+		n := keepMisses
+		if t.g.Turn[insn] != cfg.NoTurn && c.open > 0 {
+			n = turnMisses
 		}
-		kept = append(kept, c)
+		if c.misses > n*c.hits+n { // not worth its comparisons
+			all[i], gone = nil, true
+		}
 	}
-	for i := len(kept); i < len(all); i++ {
-		all[i] = nil
+	if gone {
+		t.at[insn] = compact(all)
 	}
-	t.at[insn] = kept
-	if decision == Go && add {
+	if add {
 		t.keep(insn, s, p)
 	}
-	return decision
+	return Go
+}
+
+// compare says what s coming to the kept state c means.
+func (t *Table) compare(c *Checkpoint, s *state.State, p *Path) Decision {
+	if c.open == 0 {
+		m := covers
+		if t.unfinished(c) {
+			m = within
+		}
+		if t.equal(c, s, m) {
+			return Done
+		}
+		return Go
+	}
+	switch turn := t.g.Turn[c.insn]; turn {
+	case cfg.IterNext, cfg.CallsBack, cfg.MayGoto:
+		if t.rules.Converges != nil && t.equal(c, s, within) && t.rules.Converges(turn, c.state, s) {
+			return Done
+		}
+		if turn != cfg.MayGoto {
+			return Go
+		}
+	}
+	if t.equal(c, s, exact) && (t.rules.Unrolls == nil || !t.rules.Unrolls(c.state, s)) {
+		return Cycles
+	}
+	return Go
+}
+
+// join ends path p at c: what mattered for c matters for p.
+func (t *Table) join(c *Checkpoint, p *Path) {
+	copy(t.fresh(), c.precise)
+	p.back(t.need)
+	if c.open > 0 || t.unfinished(c) {
+		t.turnBack(c, p)
+	}
+}
+
+// fresh is marks of nothing, to be used before the next call.
+func (t *Table) fresh() marks {
+	clear(t.need)
+	return t.need
+}
+
+func compact(all []*Checkpoint) []*Checkpoint {
+	kept := all[:0]
+	for _, c := range all {
+		if c != nil {
+			kept = append(kept, c)
+		}
+	}
+	clear(all[len(kept):])
+	return kept
 }
 
 func (t *Table) keep(insn int, s *state.State, p *Path) {
@@ -158,7 +181,8 @@ func (t *Table) keep(insn int, s *state.State, p *Path) {
 	c.precise = newMarks(s.Depth())
 	t.at[insn] = append(t.at[insn], c)
 	t.Kept++
-	p.last, p.log, p.steps, p.jumps = c, nil, 0, 0
+	t.keptInsns, t.keptJumps = t.insns, t.jumps
+	p.last, p.log, p.history = c, nil, 0
 }
 
 // dropSingleIDs takes their ids from scalars that nothing is linked to.

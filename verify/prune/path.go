@@ -1,0 +1,91 @@
+package prune
+
+import (
+	"github.com/gtrace-dev/gtrace/verify/cfg"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file defines the states that are kept, and the paths between them.
+
+// Checkpoint is a state that was kept.
+type Checkpoint struct {
+	state  *state.State
+	insn   int
+	parent *Checkpoint
+	// open counts the paths from here that are not finished.
+	open int
+	// log is the steps from parent to here.
+	log          []Step
+	precise      marks
+	hits, misses int
+}
+
+// Path is where a walk is: its last checkpoint and the steps since.
+type Path struct {
+	t    *Table
+	last *Checkpoint
+	log  []Step
+	// history counts the steps that the kernel would have to remember.
+	history int
+}
+
+// Path is a new path from a program's start, or from that of a function that is walked on its own.
+func (t *Table) Path() Path { return Path{t: t} }
+
+// Fork is the path for another branch from here.
+func (p *Path) Fork() Path {
+	if p.last != nil {
+		p.last.open++
+	}
+	q := *p
+	q.log = append([]Step(nil), p.log...)
+	return q
+}
+
+// Log notes a step.
+func (p *Path) Log(s Step) {
+	p.log = append(p.log, s)
+	if s.HasSlot || s.Linked != nil || p.t.g.Joint[s.Insn] {
+		p.history++
+	}
+}
+
+// Jumped notes that the step was a jump.
+func (p *Path) Jumped() { p.t.jumps++ }
+
+// End notes that the path is finished.
+func (p *Path) End() {
+	for c := p.last; c != nil; {
+		c.open--
+		if c.open > 0 {
+			return
+		}
+		up := c.parent
+		if !p.t.closes(c) {
+			c.forget()
+		}
+		c = up
+	}
+}
+
+// forget lets go of what tracing a value back through c needs.
+func (c *Checkpoint) forget() { c.log, c.parent = nil, nil }
+
+func trim(l []Step) []Step { return l[:len(l):len(l)] }
+
+// LoopHead finds where the loop that came back to insn begins.
+func (p *Path) LoopHead(g *cfg.Graph, insn int) int {
+	log := p.log
+	for c := p.last; ; c = c.parent {
+		for i := len(log) - 1; i >= 0; i-- {
+			at := int(log[i].Insn)
+			if g.Loop[at] || at == insn {
+				return at
+			}
+		}
+		if c == nil {
+			return insn
+		}
+		log = c.log
+	}
+}
