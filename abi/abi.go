@@ -47,19 +47,65 @@ const (
 type AttachType uint32
 
 const (
-	AttachNone       AttachType = 0
-	AttachIngress    AttachType = 0  // CGroupSKB
-	AttachEgress     AttachType = 1  // CGroupSKB
-	AttachTraceRawTp AttachType = 23 // tp_btf
-	AttachFEntry     AttachType = 24
-	AttachFExit      AttachType = 25
-	AttachModifyRet  AttachType = 26
-	AttachLSMMac     AttachType = 27
-	AttachTraceIter  AttachType = 28
-	AttachXDPDevmap  AttachType = 33
-	AttachXDPCpumap  AttachType = 35
-	AttachXDP        AttachType = 37
-	AttachLSMCgroup  AttachType = 43
+	AttachNone             AttachType = 0
+	AttachIngress          AttachType = 0 // CGroupSKB
+	AttachEgress           AttachType = 1 // CGroupSKB
+	AttachSockCreate       AttachType = 2
+	AttachSockOps          AttachType = 3
+	AttachStreamParser     AttachType = 4
+	AttachStreamVerdict    AttachType = 5
+	AttachCGroupDevice     AttachType = 6
+	AttachSKMsgVerdict     AttachType = 7
+	AttachBind4            AttachType = 8
+	AttachBind6            AttachType = 9
+	AttachConnect4         AttachType = 10
+	AttachConnect6         AttachType = 11
+	AttachPostBind4        AttachType = 12
+	AttachPostBind6        AttachType = 13
+	AttachSendmsg4         AttachType = 14
+	AttachSendmsg6         AttachType = 15
+	AttachLIRCMode2        AttachType = 16
+	AttachFlowDissector    AttachType = 17
+	AttachSysctl           AttachType = 18
+	AttachRecvmsg4         AttachType = 19
+	AttachRecvmsg6         AttachType = 20
+	AttachGetsockopt       AttachType = 21
+	AttachSetsockopt       AttachType = 22
+	AttachTraceRawTp       AttachType = 23 // tp_btf
+	AttachFEntry           AttachType = 24
+	AttachFExit            AttachType = 25
+	AttachModifyRet        AttachType = 26
+	AttachLSMMac           AttachType = 27
+	AttachTraceIter        AttachType = 28
+	AttachGetpeername4     AttachType = 29
+	AttachGetpeername6     AttachType = 30
+	AttachGetsockname4     AttachType = 31
+	AttachGetsockname6     AttachType = 32
+	AttachXDPDevmap        AttachType = 33
+	AttachSockRelease      AttachType = 34
+	AttachXDPCpumap        AttachType = 35
+	AttachSKLookup         AttachType = 36
+	AttachXDP              AttachType = 37
+	AttachSKSKBVerdict     AttachType = 38
+	AttachReuseport        AttachType = 39
+	AttachReuseportMigrate AttachType = 40
+	AttachPerfEvent        AttachType = 41
+	AttachKprobeMulti      AttachType = 42
+	AttachLSMCgroup        AttachType = 43
+	AttachStructOps        AttachType = 44
+	AttachNetfilter        AttachType = 45
+	AttachTCXIngress       AttachType = 46
+	AttachTCXEgress        AttachType = 47
+	AttachUprobeMulti      AttachType = 48
+	AttachConnectUnix      AttachType = 49
+	AttachSendmsgUnix      AttachType = 50
+	AttachRecvmsgUnix      AttachType = 51
+	AttachGetpeernameUnix  AttachType = 52
+	AttachGetsocknameUnix  AttachType = 53
+	AttachNetkitPrimary    AttachType = 54
+	AttachNetkitPeer       AttachType = 55
+	AttachKprobeSession    AttachType = 56
+	AttachUprobeSession    AttachType = 57
 )
 
 // Attach says what an entry program is and where it goes.
@@ -196,56 +242,6 @@ const (
 	RetBTFTask       // trusted pointer to task_struct
 	RetUserCast      // gtrace_user_cast: a typed, untrusted, user-space pointer
 )
-
-// Context is the layout of a program type's context.
-type Context struct {
-	Name   string // struct name, as in "struct pt_regs"
-	Size   int    // bytes
-	First  int    // bytes before it are out of bounds (tracepoint records: the header)
-	Fields []CtxField
-	// AnyAligned: every aligned load of 1, 2, 4 or 8 bytes inside Size is a
-	// scalar (pt_regs, raw tracepoint arguments, tracepoint records).
-	AnyAligned bool
-	// BTFArgs: eight-byte slots with the arguments of the attach target, typed
-	// by the target's BTF (tp_btf, fentry, fexit).
-	BTFArgs bool
-}
-
-// CtxField is a field of a context with its own rules.
-type CtxField struct {
-	Name     string
-	Off      int
-	Size     int
-	Narrow   bool // aligned loads narrower than Size are allowed
-	Any      bool // aligned accesses of every size are allowed, also across neighbours with Any (cb[])
-	Writable bool
-	Kind     CtxKind
-}
-
-// CtxKind is what a load of a context field yields.
-type CtxKind uint8
-
-const (
-	CtxScalar CtxKind = iota
-	CtxPacket
-	CtxPacketEnd
-	CtxPacketMeta
-	CtxOther // a typed pointer of the kernel that gtrace does not know (bpf_sock, …)
-)
-
-// Program is a row of the table of program types.
-type Program struct {
-	Type    ProgType
-	Name    string  // "kprobe", "tracing", …, as bpftool prints it
-	Context Context // without Name: the type is known by name only
-	// Expected is the attach type that the row is for, where the rules depend on it.
-	Expected AttachType
-	// Ret bounds the value in R0 at exit; RetAny means no bound.
-	RetAny         bool
-	RetMin, RetMax int64
-	// Tracing program types may use helpers marked Perfmon and are never offloaded.
-	Tracing bool
-}
 
 // Pseudo-kfuncs that only gtrace's own engine has (docs/rationale.md, "Why pseudo-kfuncs?").
 // In an Image they are calls with Src CallKfunc and Imm their ID.

@@ -88,12 +88,15 @@ func TestTables(t *testing.T) {
 		if p.Context.Name == "" {
 			continue
 		}
-		end := 0
-		for _, f := range p.Context.Fields {
-			if f.Off < end || f.Off%min(f.Size, 4) != 0 || f.Off+f.Size > p.Context.Size {
-				t.Errorf("%s: field %s at %d overlaps, is misaligned or out of bounds", p.Context.Name, f.Name, f.Off)
+		for i, f := range p.Context.Fields {
+			if f.Off < 0 || f.Off%min(f.Size, 4) != 0 && !f.Any || f.Off+f.Size > p.Context.Size {
+				t.Errorf("%s: field %s at %d is misaligned or out of bounds", p.Context.Name, f.Name, f.Off)
 			}
-			end = f.Off + f.Size
+			for _, g := range p.Context.Fields[:i] { // the smaller one is found first
+				if f.Off < g.Off+g.Size && g.Off < f.Off+f.Size && f.Size <= g.Size {
+					t.Errorf("%s: field %s of %d bytes at %d lies behind one that holds it", p.Context.Name, f.Name, f.Size, f.Off)
+				}
+			}
 		}
 	}
 	if ProgramByType(33) != nil || ProgramByType(0) != nil {

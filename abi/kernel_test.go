@@ -3,6 +3,7 @@ package abi
 import (
 	"bytes"
 	"encoding/binary"
+	"regexp"
 	"strings"
 	"testing"
 	"unsafe"
@@ -27,13 +28,27 @@ type loadAttr struct {
 	lineCnt, attachType uint32
 }
 
+// verboseLoad loads insns and returns what the kernel says of every instruction.
+func verboseLoad(a Attach, insns, buf []byte) string {
+	log, _ := loadLevel(2, a, 0, insns, "GPL", buf)
+	return log
+}
+
 // tryLoad loads insns (8 bytes each) and returns the kernel's words.
 func tryLoad(a Attach, btfID uint32, insns []byte, license string, buf []byte) (string, error) {
+	log, err := loadLevel(1, a, btfID, insns, license, buf)
+	if err == nil {
+		log = ""
+	}
+	return log, err
+}
+
+func loadLevel(level uint32, a Attach, btfID uint32, insns []byte, license string, buf []byte) (string, error) {
 	lic := append([]byte(license), 0)
 	attr := loadAttr{
 		progType: uint32(a.Type), expected: uint32(a.Expected), attachType: btfID,
 		insnCnt: uint32(len(insns) / 8), insns: unsafe.Pointer(&insns[0]),
-		license: unsafe.Pointer(&lic[0]), logLevel: 1,
+		license: unsafe.Pointer(&lic[0]), logLevel: level,
 		logBuf: unsafe.Pointer(&buf[0]), logSize: uint32(len(buf)),
 	}
 	if bytes.Contains(insns, []byte{0x18, 0x42}) || bytes.Contains(insns, []byte{0x18, 0x43}) { // loads a callback's address
@@ -47,11 +62,11 @@ func tryLoad(a Attach, btfID uint32, insns []byte, license string, buf []byte) (
 	for errno == unix.EAGAIN || errno == unix.EINTR { // the verifier gives up when a signal is pending
 		fd, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	}
+	log, _, _ := bytes.Cut(buf, []byte{0})
 	if errno == 0 {
 		unix.Close(int(fd))
-		return "", nil
+		return string(log), nil
 	}
-	log, _, _ := bytes.Cut(buf, []byte{0})
 	return string(log), errno
 }
 
@@ -147,30 +162,82 @@ func TestHelpersKernel(t *testing.T) {
 	t.Logf("%d pairs of program type and helper", pairs)
 }
 
-// The running kernel accepts and rejects the same accesses to contexts, byte by byte and size by size.
+// kindWords begin what the kernel calls the values that fields yield.
+var kindWords = map[CtxKind]string{
+	CtxScalar: "scalar", CtxPacket: "pkt(", CtxPacketEnd: "pkt_end", CtxPacketMeta: "pkt_meta", CtxSock: "sock", CtxSockCommon: "sock_common",
+	CtxFlowKeys: "flow_keys", CtxTPBuffer: "tp_buffer", CtxKernel: "trusted_ptr_",
+}
+
+var yielded = regexp.MustCompile(`R2(?:_w)?=([a-z_]*\(?)`)
+
+// exits are the ends of a program that return what p allows.
+func exits(p *Program) []byte {
+	return append(slot(0xb7, 0, 0, int32(p.RetMin)), slot(0x95, 0, 0, 0)...)
+}
+
+// The running kernel accepts and rejects the same accesses to contexts, byte by
+// byte and size by size, and loads yield the same kinds of values.
 func TestContextsKernel(t *testing.T) {
-	types, ids := kernelTypes(t)
+	kernelTypes(t)
 	buf := make([]byte, 1<<16)
-	sizes := map[int]byte{1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18}
-	for _, a := range types {
-		p := ProgramFor(a)
+	asked := 0
+	for i := range programs {
+		p := &programs[i]
 		if p.Context.Name == "" || p.Context.BTFArgs {
 			continue
 		}
-		limit := min(p.Context.Size, 256)
-		for off := 0; off < limit+8; off++ {
-			for size, bits := range sizes {
-				load := append(append(slot(0x61&^0x18|bits, 1<<4, int16(off), 0), slot(0xb7, 0, 0, 0)...), slot(0x95, 0, 0, 0)...)
-				store := append(append(slot(0xb7, 0, 0, 0), slot(0x63&^0x18|bits, 0<<4|1, int16(off), 0)...), slot(0x95, 0, 0, 0)...)
-				_, err := tryLoad(a, ids[a], load, "GPL", buf)
-				if got := p.Context.CanLoad(off, size); got != (err == nil) {
-					t.Errorf("%s: load of %d at %d: kernel allows it: %v, table: %v", p.Name, size, off, err == nil, got)
-				}
-				_, err = tryLoad(a, ids[a], store, "GPL", buf)
-				if got := p.Context.CanStore(off, size); got != (err == nil) {
-					t.Errorf("%s: store of %d at %d: kernel allows it: %v, table: %v", p.Name, size, off, err == nil, got)
-				}
+		a := Attach{Type: p.Type, Expected: p.Expected, Sleepable: p.Type == Syscall}
+		if a.Expected == 0 {
+			a.Expected = onlyExpected[a.Type]
+		}
+		if log, err := tryLoad(a, 0, exits(p), "GPL", buf); err != nil {
+			t.Logf("%s with attach type %d can't be loaded here: %v %s", p.Name, p.Expected, err, log)
+			continue
+		}
+		asked++
+		compareContext(t, a, p, buf)
+	}
+	t.Logf("%d program and attach types", asked)
+}
+
+// onlyExpected are the attach types without which a type is not loaded.
+var onlyExpected = map[ProgType]AttachType{
+	SockOps: AttachSockOps, CGroupDevice: AttachCGroupDevice, SKMsg: AttachSKMsgVerdict, LIRCMode2: AttachLIRCMode2,
+	FlowDissector: AttachFlowDissector, CGroupSysctl: AttachSysctl, SKLookup: AttachSKLookup, Netfilter: AttachNetfilter,
+}
+
+func compareContext(t *testing.T, a Attach, p *Program, buf []byte) {
+	sizes := map[int]byte{1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18}
+	for off := 0; off < min(p.Context.Size, 256)+8; off++ {
+		for size, bits := range sizes {
+			load := append(slot(0x61&^0x18|bits, 1<<4|2, int16(off), 0), exits(p)...)
+			store := append(append(slot(0xb7, 0, 0, 0), slot(0x63&^0x18|bits, 0<<4|1, int16(off), 0)...), exits(p)...)
+			log, err := tryLoad(a, 0, load, "GPL", buf)
+			if got := p.Context.CanLoad(off, size); got != (err == nil) {
+				t.Errorf("%s/%d: load of %d at %d: kernel allows it: %v, table: %v\n%s", p.Name, p.Expected, size, off, err == nil, got, log)
+			}
+			f := p.Context.Field(off, size)
+			if err == nil && f != nil {
+				compareKind(t, p, f, verboseLoad(a, load, buf))
+			}
+			_, err = tryLoad(a, 0, store, "GPL", buf)
+			if got := p.Context.CanStore(off, size); got != (err == nil) {
+				t.Errorf("%s/%d: store of %d at %d: kernel allows it: %v, table: %v", p.Name, p.Expected, size, off, err == nil, got)
 			}
 		}
+	}
+}
+
+func compareKind(t *testing.T, p *Program, f *CtxField, log string) {
+	m := yielded.FindStringSubmatch(log)
+	want := kindWords[f.Kind] + f.Struct
+	if f.Nullable {
+		want += "_or_null"
+	}
+	if !strings.HasSuffix(want, "(") && want != "scalar" {
+		want += "("
+	}
+	if m == nil || strings.TrimSuffix(m[1], "(") != strings.TrimSuffix(want, "(") {
+		t.Errorf("%s/%d: field %s yields %q, table: %q\n%s", p.Name, p.Expected, f.Name, m, want, log)
 	}
 }
