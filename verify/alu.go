@@ -193,6 +193,12 @@ func movable(ptr, off *state.Reg, op scalar.Op, bad fault.PointerArithmetic) fau
 		return bad
 	}
 	switch ptr.Kind {
+	case state.FlowKeys:
+		if off.Val.IsConst() {
+			return nil
+		}
+		bad.Reason = fault.ArithKind
+		return bad
 	case state.MapPtr:
 		if off.Val.IsConst() && off.Val.Value() == 0 && op.Code == isa.Add {
 			return nil

@@ -22,6 +22,9 @@ func (w *walk) load(in isa.Insn) fault.Fault {
 	if q.Signed && r.Value.Kind.Pointer() {
 		return fault.Unsupported{What: "sign-extending load of a pointer"}
 	}
+	if r.Value.Nullable && r.Value.ID == 0 {
+		r.Value.ID = w.s.NewID()
+	}
 	w.s.Set(in.Dst, r.Value)
 	return nil
 }

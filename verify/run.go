@@ -101,6 +101,9 @@ func (w *walk) prepare() string {
 	if row == nil || row.Context.Name == "" {
 		return "program type " + img.Attach.Type.String()
 	}
+	if row.Since > t.Version {
+		return fmt.Sprintf("program type %s with attach type %d: the target is Linux %v, it came with %v", row.Name, img.Attach.Expected, t.Version, row.Since)
+	}
 	if row.Type == abi.Tracing && row.Expected != abi.AttachTraceRawTp {
 		return fmt.Sprintf("program type %s with attach type %d", row.Name, row.Expected)
 	}

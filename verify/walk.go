@@ -233,12 +233,17 @@ func (w *walk) note(r *mem.Result) fault.Fault {
 
 // exclusive: an instruction that accesses this region can't access another one.
 func exclusive(r facts.Region) bool {
-	return r == facts.Ctx || r == facts.KernelPtr || r == facts.UserPtr
+	switch r {
+	case facts.Ctx, facts.KernelPtr, facts.UserPtr, facts.Sock, facts.SockCommon, facts.TCPSock, facts.XDPSock:
+		return true
+	}
+	return false
 }
 
 var regionNames = map[facts.Region]string{
 	facts.Stack: "stack", facts.Ctx: "context", facts.MapValue: "map value", facts.RingRecord: "ring buffer record",
 	facts.KernelPtr: "typed kernel memory", facts.UserPtr: "typed user memory", facts.Mem: "memory",
+	facts.Sock: "socket", facts.SockCommon: "common socket", facts.TCPSock: "TCP socket", facts.XDPSock: "XDP socket",
 }
 
 // touch notes that the function of a frame uses its stack down to off.

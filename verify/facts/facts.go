@@ -33,4 +33,8 @@ const (
 	KernelPtr // typed kernel memory
 	UserPtr   // typed user memory
 	Mem       // memory with a size
+	Sock
+	SockCommon
+	TCPSock
+	XDPSock
 )

@@ -57,7 +57,7 @@ var All = []Fault{
 	InfiniteLoop{}, TooComplex{}, CorePoison{}, MapDescriptor{}, KsymAddress{},
 	UninitRegister{}, FramePointerWrite{}, DivByZero{}, BadShift{}, PointerArithmetic{}, PointerOffset{}, MixedAccess{},
 	ScalarDeref{}, NullableDeref{}, InvalidDeref{}, StackBounds{}, UninitStack{}, PartialSpill{},
-	MapValueBounds{}, MemBounds{}, UnboundedAccess{}, ReadOnly{}, CtxAccess{}, CtxModified{}, TypeField{}, AtomicTarget{}, Misaligned{},
+	MapValueBounds{}, MemBounds{}, UnboundedAccess{}, ReadOnly{}, CtxAccess{}, CtxModified{}, SockAccess{}, TypeField{}, AtomicTarget{}, Misaligned{},
 	WrongArgument{}, WrongSize{}, UnknownHelper{}, ForbiddenHelper{}, GPLHelper{}, MapHelper{}, WrongKey{},
 	LeakedReference{}, ReleaseUnowned{}, ReturnRange{}, StackPointerReturn{},
 }

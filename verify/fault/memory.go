@@ -109,13 +109,16 @@ type MemBounds struct {
 	mark
 	Reg     isa.Reg
 	Kind    string
-	MemSize int64
+	MemSize int64 // -1: not known, but offsets are not negative
 	Off     Span
 	Size    int64
 }
 
 func (MemBounds) Code() string { return "mem-bounds" }
 func (f MemBounds) String() string {
+	if f.MemSize < 0 {
+		return fmt.Sprintf("access of %s through %s, %s, at offset %s: must not be negative", bytes(f.Size), reg(f.Reg), article(f.Kind), f.Off)
+	}
 	return fmt.Sprintf("access of %s through %s at offset %s of %s, which has %s", bytes(f.Size), reg(f.Reg), f.Off, article(f.Kind), bytes(f.MemSize))
 }
 
@@ -164,6 +167,21 @@ type CtxAccess struct {
 func (CtxAccess) Code() string { return "ctx-access" }
 func (f CtxAccess) String() string {
 	return fmt.Sprintf("%s of %s at offset %d of the context (%s) is not allowed", access(f.Write), bytes(f.Size), f.Off, f.Context)
+}
+
+// SockAccess is a load from a socket where its layout has no field for it.
+type SockAccess struct {
+	mark
+	Reg    isa.Reg
+	Kind   string
+	Layout string
+	Off    int64
+	Size   int64
+}
+
+func (SockAccess) Code() string { return "sock-access" }
+func (f SockAccess) String() string {
+	return fmt.Sprintf("load of %s at offset %d through %s, %s: %s has no such field there", bytes(f.Size), f.Off, reg(f.Reg), article(f.Kind), f.Layout)
 }
 
 // CtxModified is an access through a context pointer that was moved.

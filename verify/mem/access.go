@@ -82,7 +82,11 @@ func (l *Layout) Access(s *state.State, q Query) (Result, fault.Fault) {
 	case state.User:
 		f = l.user(base, q, &r)
 	case state.Sock, state.SockCommon, state.TCPSock, state.XDPSock:
-		f = fault.Unsupported{What: "fields of a " + base.Kind.String()}
+		f = socket(base, q, &r)
+	case state.FlowKeys:
+		f = flowKeys(base, q, &r)
+	case state.TPBuffer, state.Buffer:
+		f = buffer(base, q, &r)
 	default:
 		f = fault.InvalidDeref{Reg: q.Base, Kind: base.Describe(), Write: q.Write}
 	}

@@ -1,6 +1,8 @@
 package mem
 
 import (
+	"fmt"
+
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/gtrace-dev/gtrace/abi"
@@ -32,8 +34,32 @@ func (l *Layout) ctx(base *state.Reg, q Query, r *Result) fault.Fault {
 		return nil
 	}
 	if f := c.Field(q.Off, q.Size); f != nil && f.Kind != abi.CtxScalar {
+		return l.yield(f, r)
+	}
+	return nil
+}
+
+// fieldKinds are the kinds of pointers that context fields yield.
+var fieldKinds = [...]state.Kind{
+	abi.CtxSock: state.Sock, abi.CtxSockCommon: state.SockCommon, abi.CtxFlowKeys: state.FlowKeys, abi.CtxTPBuffer: state.TPBuffer,
+	abi.CtxKernel: state.BTF,
+}
+
+// yield makes the pointer that a load of field f gives.
+func (l *Layout) yield(f *abi.CtxField, r *Result) fault.Fault {
+	if int(f.Kind) >= len(fieldKinds) || fieldKinds[f.Kind] == state.Uninit {
 		return fault.Unsupported{What: "context field " + f.Name}
 	}
+	v := state.Pointer(fieldKinds[f.Kind])
+	v.Nullable = f.Nullable
+	if f.Kind == abi.CtxKernel {
+		t, err := l.KernelStruct(f.Struct)
+		if err != nil {
+			return fault.Unsupported{What: fmt.Sprintf("context field %s: %v", f.Name, err)}
+		}
+		v.Type, v.Trust = l.Types.ID(state.Kernel, t), state.Trusted
+	}
+	r.Value = v
 	return nil
 }
 

@@ -27,6 +27,9 @@ const (
 	SockCommon // what every socket has (struct bpf_sock)
 	TCPSock    // a TCP socket (struct bpf_tcp_sock)
 	XDPSock    // an XDP socket (struct bpf_xdp_sock)
+	FlowKeys   // the flow dissector's keys
+	TPBuffer   // the buffer of a writable tracepoint; its size is known when the program is attached
+	Buffer     // a buffer of the context; its size is known when the program is attached
 	numKinds
 )
 
@@ -35,7 +38,7 @@ var kindNames = [numKinds]string{
 	Stack: "stack pointer", Packet: "packet pointer", PacketMeta: "packet metadata pointer", PacketEnd: "packet end pointer",
 	RingRecord: "ring buffer record pointer", Mem: "memory pointer", BTF: "typed kernel pointer", User: "typed user pointer",
 	Func: "function pointer", Sock: "socket pointer", SockCommon: "common socket pointer", TCPSock: "TCP socket pointer",
-	XDPSock: "XDP socket pointer",
+	XDPSock: "XDP socket pointer", FlowKeys: "flow keys pointer", TPBuffer: "tracepoint buffer pointer", Buffer: "buffer pointer",
 }
 
 func (k Kind) String() string {
