@@ -155,6 +155,9 @@ func (w *walk) exit() (int, fault.Fault) {
 	if _, f := w.read(isa.R0); f != nil {
 		return 0, f
 	}
+	if sub := w.s.Top().Sub; sub != 0 {
+		return end, w.globalReturn(sub, r0)
+	}
 	if w.row.RetAny {
 		return end, nil
 	}
@@ -231,19 +234,4 @@ func (w *walk) apply(e *call.Effects) {
 		}
 		w.facts.Insns[w.pc].Map = e.Map
 	}
-}
-
-// enter walks into a subprogram.
-func (w *walk) enter(in isa.Insn) (int, fault.Fault) {
-	target := w.pc + 1 + int(in.Imm)
-	sub := w.graph.FuncAt(target)
-	if sub < len(w.img.Subprogs) && w.img.Subprogs[sub].Global {
-		return 0, fault.Unsupported{What: "global function " + w.img.Subprogs[sub].Name}
-	}
-	if w.s.Depth() >= maxFrames {
-		return 0, fault.TooManyFrames{Max: maxFrames}
-	}
-	w.step.Kind = prune.Enter
-	w.s.Push(w.pc, sub)
-	return target, nil
 }

@@ -107,6 +107,9 @@ func (w *walk) prepare() string {
 	if row.Type == abi.Tracing && row.Expected != abi.AttachTraceRawTp {
 		return fmt.Sprintf("program type %s with attach type %d", row.Name, row.Expected)
 	}
+	if len(img.Subprogs) > 0 && exceptionCallback(img.Subprogs[0].BTF) != "" {
+		return "exception callbacks"
+	}
 	if img.Attach.Sleepable {
 		return "sleepable programs"
 	}
@@ -165,6 +168,7 @@ func (w *walk) shape() (int, fault.Fault) {
 	}
 	w.graph = g
 	w.used = make([]int, len(g.Funcs))
+	w.funcs = make([]function, len(g.Funcs))
 	w.live = live.Compute(g, w.args)
 	w.table = prune.New(g, w.live, prune.Rules{UninitStack: w.layout.UninitStack})
 	return 0, nil

@@ -33,6 +33,7 @@ type walk struct {
 	used   []int // stack per function, bytes
 	// callMap is the map of each call seen, -1 for several.
 	callMap map[int]int
+	funcs   []function // what is known of each function
 
 	ids       uint32
 	processed int
@@ -56,9 +57,8 @@ const end = -1
 // checkEvery is how many instructions go by between looks at the context.
 const checkEvery = 4096
 
-func (w *walk) run(ctx context.Context) (int, fault.Fault, error) {
-	w.s = state.New(&w.ids, state.Pointer(state.Ctx))
-	w.path = w.table.Path()
+// paths walks everything that can follow the current branch.
+func (w *walk) paths(ctx context.Context) (int, fault.Fault, error) {
 	for {
 		next, f := w.one()
 		if f != nil {

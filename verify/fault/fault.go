@@ -60,6 +60,7 @@ var All = []Fault{
 	MapValueBounds{}, MemBounds{}, UnboundedAccess{}, ReadOnly{}, CtxAccess{}, CtxModified{}, SockAccess{}, TypeField{}, AtomicTarget{}, Misaligned{},
 	WrongArgument{}, WrongSize{}, UnknownHelper{}, ForbiddenHelper{}, GPLHelper{}, MapHelper{}, WrongKey{},
 	LeakedReference{}, ReleaseUnowned{}, ReturnRange{}, StackPointerReturn{},
+	BadSignature{}, GlobalArgument{}, GlobalReturn{},
 }
 
 // Unsupported is no fault of the program: the target lacks something, or this

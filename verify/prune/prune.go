@@ -80,6 +80,9 @@ const (
 	turnMisses  = 64 // and so often in a loop that no count ends
 )
 
+// Reset forgets all states: another function is walked.
+func (t *Table) Reset() { clear(t.at) }
+
 // Visit decides about state s before instruction insn, and may keep it.
 func (t *Table) Visit(insn int, s *state.State, p *Path) Decision {
 	force := t.g.Turn[insn] != cfg.NoTurn || p.history > keepHistory

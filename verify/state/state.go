@@ -41,6 +41,13 @@ func New(ids *uint32, ctx Reg) *State {
 	return &State{frames: []*Frame{f}, ids: ids}
 }
 
+// NewAt is the state at the entry of function sub when it is walked on its own: r10 the frame pointer.
+func NewAt(ids *uint32, sub int) *State {
+	s := New(ids, Reg{})
+	s.frames[0].Sub = sub
+	return s
+}
+
 // Clone copies s.
 func (s *State) Clone() *State {
 	for _, f := range s.frames {
