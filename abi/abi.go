@@ -195,6 +195,8 @@ type Helper struct {
 	AcquiresRef bool
 	// ReleaseArg is the 1-based argument whose reference the call releases; 0 for none.
 	ReleaseArg int
+	// Lock: what it does with the lock in its ArgSpinLock argument.
+	Lock LockRole
 	// MapTypes lists the map types its ConstMapPtr argument may have; nil: any that MapAllowsHelper lets through.
 	MapTypes []MapType
 	// Progs lists the program types that have it; nil: every type. StructOps and
@@ -203,6 +205,15 @@ type Helper struct {
 	// Expected narrows Progs for Tracing: the attach types that have it; nil: all.
 	Expected []AttachType
 }
+
+// LockRole is what a function does with a lock.
+type LockRole uint8
+
+const (
+	NoLock LockRole = iota
+	TakesLock
+	DropsLock
+)
 
 // ArgKind is what a helper or kfunc demands of an argument.
 type ArgKind uint8
@@ -229,6 +240,7 @@ const (
 	ArgConst                   // a constant scalar (kfunc __k)
 	ArgUninitMemOrNull         // writable memory or NULL with size 0; its size is the next argument
 	ArgUninitU64               // eight writable bytes, aligned
+	ArgSpinLock                // a struct bpf_spin_lock in a map's value
 )
 
 // RetKind is what a helper or kfunc returns.

@@ -22,13 +22,14 @@ import (
 //	.map counts type=hash key=4 value=8 entries=16 flags=0 pinning=0 extra=0
 //	.inner type=array key=4 value=8 entries=1              the inner map of the map before
 //	.entry 0 other                    initial element of the map before: a map or program
+//	.field lock bpf_spin_lock 8       special field in the value of the map before (asm_field.go)
 //	.data .rodata size=8 frozen flags=0x80                 global data, zero unless
 //	.bytes 01 02 ff                   …bytes, appended
 //	.string "text"                    …a string with its NUL, appended
 //	.extern name kfunc|ksym|kconfig [weak] [offset=8]
 //
 // "call NAME" calls a label in the function, a function of the object, or a
-// helper, in this order. Types, line information and CO-RE relocations have no text.
+// helper, in this order. Other types, line information and CO-RE relocations have no text.
 
 // maxData bounds the global data that one text can ask for.
 const maxData = 1 << 26
@@ -106,6 +107,7 @@ var directives = map[string]func(*asmParser, []string) error{
 	".map":     (*asmParser).addMap,
 	".inner":   (*asmParser).inner,
 	".entry":   (*asmParser).entry,
+	".field":   (*asmParser).field,
 	".data":    (*asmParser).addData,
 	".bytes":   (*asmParser).bytes,
 	".string":  (*asmParser).str,

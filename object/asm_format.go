@@ -68,9 +68,11 @@ func formatMap(b *strings.Builder, m *Map) {
 		for i := 0; i < end; i += 16 {
 			fmt.Fprintf(b, ".bytes % x\n", m.Data[i:min(i+16, end)])
 		}
+		formatFields(b, m)
 		return
 	}
 	fmt.Fprintf(b, ".map %s %s\n", asmWord(m.Name), m.attributeText())
+	formatFields(b, m)
 	if m.Inner != nil {
 		fmt.Fprintf(b, ".inner %s\n", m.Inner.attributeText())
 	}

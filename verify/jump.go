@@ -149,8 +149,8 @@ func (w *walk) exit() (int, fault.Fault) {
 		w.step.Kind = prune.Return
 		return w.s.Pop() + 1, nil
 	}
-	if refs := w.s.Refs(); len(refs) > 0 {
-		return 0, fault.LeakedReference{Acquired: refs[0].Insn, Func: refs[0].Func}
+	if f := w.leave("exit"); f != nil {
+		return 0, f
 	}
 	if _, f := w.read(isa.R0); f != nil {
 		return 0, f
@@ -190,6 +190,14 @@ func (w *walk) call(in isa.Insn) (int, fault.Fault) {
 	if f != nil {
 		return 0, f
 	}
+	if f := w.underLock(p); f != nil {
+		return 0, f
+	}
+	if p.Sleeps {
+		if f := w.sleeps(p.Name); f != nil {
+			return 0, f
+		}
+	}
 	e, f := call.Check(w.s, &w.layout, p, w.pc, w.img.UserTypes, &w.rules)
 	if f != nil {
 		return 0, f
@@ -220,10 +228,16 @@ func (w *walk) apply(e *call.Effects) {
 	if e.Acquire != "" {
 		ret.Ref = w.s.Acquire(w.pc, e.Acquire)
 		ret.ID = ret.Ref
-	} else if ret.Nullable {
+	} else if ret.Nullable || ret.Distinct {
 		ret.ID = w.s.NewID()
 	}
 	w.s.Set(isa.R0, ret)
+	if e.Lock != nil {
+		w.s.TakeLock(*e.Lock)
+	}
+	if e.Unlock {
+		w.s.DropLock()
+	}
 	if e.Map >= 0 {
 		if old, seen := w.callMap[w.pc]; seen && old != e.Map {
 			e.Map = -1

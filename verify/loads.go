@@ -22,6 +22,10 @@ func (w *walk) loads() (int, fault.Fault) {
 			continue
 		}
 		switch in.Src {
+		case isa.PseudoMapIdx, isa.PseudoMapIdxValue:
+			if f := w.mapAllowed(int(in.Imm)); f != nil {
+				return i, f
+			}
 		case isa.PseudoMapFD, isa.PseudoMapValue:
 			return i, fault.MapDescriptor{FD: int64(in.Imm)}
 		case isa.PseudoBTFID:
@@ -31,6 +35,19 @@ func (w *walk) loads() (int, fault.Fault) {
 		}
 	}
 	return 0, nil
+}
+
+// mapAllowed says why programs of this type can't use a map, for what its values hold.
+func (w *walk) mapAllowed(i int) fault.Fault {
+	if i < 0 || i >= len(w.img.Maps) {
+		return nil // judged where it is reached
+	}
+	for _, s := range w.layout.Special[i] {
+		if s.NoTracing && w.row.Type.IsProbe() || s.NoSocketFilter && w.row.Type == abi.SocketFilter {
+			return fault.MapProgram{Map: w.img.Maps[i].Name, Field: s.Name, Program: w.row.Name}
+		}
+	}
+	return nil
 }
 
 // withInner is maps and behind them the templates of those that maps of maps

@@ -113,25 +113,19 @@ func (w *walk) prepare() string {
 	if img.Attach.Sleepable {
 		return "sleepable programs"
 	}
-	for _, m := range img.Maps {
-		if what := specialField(m.Value); what != "" {
-			return fmt.Sprintf("map %s: values with %s", m.Name, what)
-		}
-		if m.Inner == nil {
-			continue
-		}
-		if what := specialField(m.Inner.Value); what != "" {
-			return fmt.Sprintf("maps within map %s: values with %s", m.Name, what)
-		}
-	}
 	w.row = row
 	w.rules = call.Rules{
 		Program: row, License: img.License, GPL: slices.Contains(gplLicenses, img.License),
 		Version: t.Version, Pseudo: t.Engine == image.EngineUser, Kfuncs: img.Kfuncs,
 	}
 	maps, inner := withInner(img.Maps)
+	special := make([][]mem.Special, len(maps))
+	for i, m := range maps {
+		special[i] = mem.SpecialFields(m.Value, t.Version)
+	}
 	w.layout = mem.Layout{
-		Maps: maps, Inner: inner, Context: &row.Context, Args: img.Ctx, NullArgs: nullArgs(img.Attach, t.Version), Types: &state.Types{},
+		Maps: maps, Inner: inner, Special: special, Sleepable: img.Attach.Sleepable, RCUType: func(name string) bool { return abi.RCUType(name, t.Version) },
+		Context: &row.Context, Args: img.Ctx, NullArgs: nullArgs(img.Attach, t.Version), Types: &state.Types{},
 		UninitStack: t.Version >= abi.V(6, 3), GPL: w.rules.GPL,
 		KernelStruct: func(name string) (btf.Type, error) { return kernelStruct(t, name) },
 	}

@@ -114,6 +114,9 @@ func (w *walk) enter(in isa.Insn) (int, fault.Fault) {
 
 // callGlobal judges a call of a global function by its prototype and goes on behind it.
 func (w *walk) callGlobal(sub int) (int, fault.Fault) {
+	if f := w.globalCall(w.graph.Funcs[sub].Name, false); f != nil {
+		return 0, f
+	}
 	sig, f := w.signature(sub)
 	if f != nil {
 		return 0, f

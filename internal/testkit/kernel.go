@@ -110,7 +110,7 @@ func rawTracepointID(img *image.Image) (uint32, error) {
 // mapSpec describes m for the kernel.
 func mapSpec(m *object.Map) *ebpf.MapSpec {
 	s := &ebpf.MapSpec{Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize,
-		MaxEntries: m.MaxEntries, Flags: m.Flags, MapExtra: m.Extra}
+		MaxEntries: m.MaxEntries, Flags: m.Flags, MapExtra: m.Extra, Key: m.Key, Value: m.Value}
 	if m.Inner != nil {
 		s.InnerMap = mapSpec(m.Inner)
 	}

@@ -24,6 +24,7 @@ var wants = map[abi.ArgKind]string{
 	abi.ArgUninitMem: "a pointer to memory", abi.ArgUninitMemOrNull: "a pointer to memory or NULL", abi.ArgUninitU64: "a pointer to 8 bytes of memory",
 	abi.ArgConstSize: "a number", abi.ArgConstSizeOrZero: "a number", abi.ArgConstAllocSize: "a constant number", abi.ArgConst: "a constant number",
 	abi.ArgCtx: "the context", abi.ArgRingMem: "a reserved ring buffer record", abi.ArgConstStr: "a constant string", abi.ArgBTFTask: "a task_struct of the kernel",
+	abi.ArgSpinLock: "a pointer to the struct bpf_spin_lock in a map's value",
 }
 
 // argument judges argument i, counted from 0.
@@ -98,6 +99,8 @@ func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault
 		return c.constString(r, v, wrong)
 	case abi.ArgBTFTask:
 		return c.task(r, v, wrong)
+	case abi.ArgSpinLock:
+		return c.spinLock(r, v, wrong)
 	}
 	return fault.Unsupported{What: fmt.Sprintf("argument %d of %s", r, c.p.Name)}
 }

@@ -24,6 +24,9 @@ type Proto struct {
 	Ret     abi.RetKind
 	Acquire bool
 	Release int // 1-based argument; 0: none
+	Lock    abi.LockRole
+	// UnderLock: it may be called while a lock is held; Sleeps: it may sleep.
+	UnderLock, Sleeps bool
 }
 
 // Rules say who calls: the program and its target.
@@ -46,6 +49,9 @@ type Effects struct {
 	// Exact are arguments whose value the verdict rests on, and Key is stack it rests on.
 	Exact []isa.Reg
 	Key   *mem.Span
+	// Lock is a lock that is taken; Unlock: the last one is given up.
+	Lock   *state.Lock
+	Unlock bool
 }
 
 // helpers whose numbers end here are all that kernels will ever have.
@@ -70,7 +76,10 @@ func Helper(id int32, r *Rules) (*Proto, fault.Fault) {
 	case h.Named, unknownRules[id]:
 		return nil, fault.Unsupported{What: "helper " + h.Name}
 	}
-	return &Proto{h.ID, h.Name, h.Args, h.Ret, h.AcquiresRef, h.ReleaseArg}, nil
+	return &Proto{
+		ID: h.ID, Name: h.Name, Args: h.Args, Ret: h.Ret, Acquire: h.AcquiresRef, Release: h.ReleaseArg,
+		Lock: h.Lock, UnderLock: h.Lock == abi.DropsLock, Sleeps: h.Sleepable,
+	}, nil
 }
 
 // Numbers of helpers that have rules of their own.
@@ -120,7 +129,7 @@ func Kfunc(id int32, r *Rules) (*Proto, fault.Fault) {
 
 // Check judges a call of p in state s. types are the types that gtrace_user_cast names.
 func Check(s *state.State, l *mem.Layout, p *Proto, insn int, types []object.UserType, r *Rules) (*Effects, fault.Fault) {
-	c := &checker{s: s, l: l, p: p, version: r.Version, row: r.Program, out: &Effects{Map: -1}, types: types}
+	c := &checker{s: s, l: l, p: p, insn: insn, version: r.Version, row: r.Program, out: &Effects{Map: -1}, types: types}
 	for i, kind := range p.Args {
 		if f := c.argument(i, kind); f != nil {
 			return nil, f
@@ -140,6 +149,7 @@ type checker struct {
 	s       *state.State
 	l       *mem.Layout
 	p       *Proto
+	insn    int
 	version abi.Version
 	row     *abi.Program
 	out     *Effects
@@ -248,6 +258,7 @@ func (c *checker) mapValue() fault.Fault {
 	c.out.Ret = state.Pointer(state.MapValue)
 	c.out.Ret.Map = int32(c.out.Map)
 	c.out.Ret.Nullable = !c.surelyThere()
+	c.out.Ret.Distinct = c.l.Field(c.out.Map, abi.SpinLock) != nil || c.l.Field(c.out.Map, abi.ResSpinLock) != nil
 	return nil
 }
 

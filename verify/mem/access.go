@@ -19,7 +19,9 @@ import (
 type Layout struct {
 	Maps []*object.Map // the image's, and behind them the templates of maps within maps
 	// Inner is for each of Maps the index of its template in Maps, or -1.
-	Inner   []int32
+	Inner []int32
+	// Special are for each of Maps the special fields of its values.
+	Special [][]Special
 	Context *abi.Context
 	// Args types the slots of a context with BTFArgs; NullArgs has bit i set
 	// where argument i may be NULL.
@@ -30,6 +32,9 @@ type Layout struct {
 	UninitStack bool
 	// GPL: the program may look into typed kernel memory.
 	GPL bool
+	// Sleepable: the program may sleep; RCUType tells of which structs RCU keeps referenced objects alive.
+	Sleepable bool
+	RCUType   func(name string) bool
 	// KernelStruct finds a struct of the target kernel's types.
 	KernelStruct func(name string) (btf.Type, error)
 }
@@ -74,7 +79,7 @@ func (l *Layout) Access(s *state.State, q Query) (Result, fault.Fault) {
 	case state.Ctx:
 		f = l.ctx(base, q, &r)
 	case state.MapValue:
-		f = l.mapValue(base, q, &r)
+		f = l.mapValue(s, base, q, &r)
 	case state.RingRecord, state.Mem:
 		f = sized(base, q, &r)
 	case state.BTF:

@@ -48,7 +48,11 @@ func (l *Layout) Block(s *state.State, b Block) (stack []Span, f fault.Fault) {
 		if f := MapPermits(m, b.Base, b.Write); f != nil {
 			return nil, f
 		}
-		return nil, valueBounds(m, base, b.Base, 0, b.Size)
+		if f := valueBounds(m, base, b.Base, 0, b.Size); f != nil {
+			return nil, f
+		}
+		_, f := l.fenced(base, b.Base, 0, b.Size, false)
+		return nil, f
 	case state.RingRecord, state.Mem:
 		return nil, sized(base, q, &r)
 	}

@@ -15,7 +15,7 @@ import (
 
 const mapWronlyProg = 1 << 8 // BPF_F_WRONLY_PROG
 
-func (l *Layout) mapValue(base *state.Reg, q Query, r *Result) fault.Fault {
+func (l *Layout) mapValue(s *state.State, base *state.Reg, q Query, r *Result) fault.Fault {
 	r.Region, r.Map = facts.MapValue, int(base.Map)
 	m := l.Maps[base.Map]
 	if f := MapPermits(m, q.Base, q.Write); f != nil {
@@ -23,6 +23,12 @@ func (l *Layout) mapValue(base *state.Reg, q Query, r *Result) fault.Fault {
 	}
 	if f := valueBounds(m, base, q.Base, q.Off, q.Size); f != nil {
 		return f
+	}
+	if p, f := l.fenced(base, q.Base, q.Off, q.Size, true); p != nil || f != nil {
+		if f != nil {
+			return f
+		}
+		return l.kptr(s, base, p, q, r)
 	}
 	if off, ok := base.ConstOff(); ok && !q.Write && m.Frozen && q.Size <= 8 {
 		if v, ok := constant(m, int(off)+q.Off, q.Size); ok {

@@ -56,7 +56,7 @@ func (t *Table) equal(c *Checkpoint, s *state.State, m mode) bool {
 			return false
 		}
 	}
-	if len(old.Refs()) != len(s.Refs()) {
+	if len(old.Refs()) != len(s.Refs()) || !t.regionsEqual(&old.Regions, &s.Regions) {
 		return false
 	}
 	for i, r := range old.Refs() {

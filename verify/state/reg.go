@@ -20,7 +20,9 @@ type Reg struct {
 	Tagged   Tag   // BTF: an address space other than the kernel's
 	// Linked: the value is that of the other registers with the same ID plus Off (Scalar).
 	Linked bool
-	Frame  uint8 // Stack: index of the frame pointed into
+	// Distinct: MapValue: values of the map hold locks, and ID tells them apart.
+	Distinct bool
+	Frame    uint8 // Stack: index of the frame pointed into
 	// Off is the constant part of a pointer's offset.
 	Off  int32
 	Map  int32 // MapPtr, MapValue: index in Image.Maps; Func: subprogram

@@ -31,6 +31,7 @@ type State struct {
 	frames []*Frame
 	refs   []Ref
 	ids    *uint32
+	Regions
 }
 
 // New is the state at a program's entry: r1 the context, r10 the frame pointer.
@@ -53,7 +54,7 @@ func (s *State) Clone() *State {
 	for _, f := range s.frames {
 		f.shared = true
 	}
-	c := &State{frames: append(make([]*Frame, 0, len(s.frames)), s.frames...), ids: s.ids}
+	c := &State{frames: append(make([]*Frame, 0, len(s.frames)), s.frames...), ids: s.ids, Regions: s.Regions}
 	if len(s.refs) > 0 {
 		c.refs = append([]Ref(nil), s.refs...)
 	}
@@ -191,7 +192,9 @@ func (s *State) DecideNull(id, ref uint32, null bool) {
 			return Constant(0), true
 		}
 		v := *r
-		v.Nullable, v.ID = false, 0
+		if v.Nullable = false; !v.Distinct {
+			v.ID = 0
+		}
 		return v, true
 	})
 }

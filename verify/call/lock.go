@@ -1,0 +1,64 @@
+package call
+
+import (
+	"github.com/gtrace-dev/gtrace/abi"
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/mem"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file judges arguments that are special fields of map values, among them locks.
+
+// field requires that argument r points to the field of the kind in a map's value.
+func (c *checker) field(r isa.Reg, v *state.Reg, kind abi.SpecialKind, wrong fault.WrongArgument) (*mem.Special, fault.Fault) {
+	if v.Kind != state.MapValue || v.Nullable {
+		return nil, wrong
+	}
+	off, ok := v.ConstOff()
+	if !ok {
+		return nil, fault.PointerOffset{Reg: r, Kind: v.Describe(), Off: v.Span(0), Variable: true}
+	}
+	s := c.l.Field(int(v.Map), kind)
+	switch {
+	case s == nil:
+		wrong.Got = "a value of map " + c.l.Maps[v.Map].Name + ", which has none"
+		return nil, wrong
+	case off != int64(s.Off):
+		return nil, fault.SpecialField{Reg: r, Map: c.l.Maps[v.Map].Name, Field: s.Name, Off: int64(s.Off), Reason: fault.SpecialMisaligned}
+	}
+	return s, nil
+}
+
+// spinLock judges the lock that argument r points to.
+func (c *checker) spinLock(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) fault.Fault {
+	if _, f := c.field(r, v, abi.SpinLock, wrong); f != nil {
+		return f
+	}
+	l := state.Lock{Kind: state.SpinLock, Map: v.Map, ID: v.ID, Insn: c.insn}
+	held := c.s.Locks
+	bad := fault.LockState{Func: c.p.Name}
+	if len(held) > 0 {
+		bad.Taken = held[len(held)-1].Insn
+	}
+	switch {
+	case c.p.Lock == abi.TakesLock && len(held) > 0:
+		bad.Reason = fault.LockSecond
+	case c.p.Lock == abi.TakesLock:
+		c.out.Lock = &l
+		return nil
+	case len(held) == 0:
+		bad.Reason = fault.LockNone
+	case !same(held[len(held)-1], l):
+		bad.Reason = fault.LockDifferent
+	default:
+		c.out.Unlock = true
+		return nil
+	}
+	return bad
+}
+
+func same(a, b state.Lock) bool {
+	a.Insn, b.Insn = 0, 0
+	return a == b
+}
