@@ -33,6 +33,9 @@ func Build(o *object.Object, program string, t *Target) (*Image, error) {
 		}
 		attach = a
 	}
+	if since, what := abi.AttachSince(attach); since > t.Version && t.Engine == EngineKernel {
+		return nil, younger(what, t, since)
+	}
 	o, entry, err := parsedCORE(o, entry, t)
 	if err != nil {
 		return nil, err
@@ -236,6 +239,9 @@ func (l *linker) mapRef(at int, name string, pseudo isa.Reg, off int64) error {
 		m, err := l.filled(m)
 		if err != nil {
 			return err
+		}
+		if since := abi.MapSince(m.Type); since > l.t.Version && l.t.Engine == EngineKernel {
+			return younger(fmt.Sprintf("map %s of type %v", m.Name, m.Type), l.t, since)
 		}
 		i = len(l.img.Maps)
 		l.maps[name] = i

@@ -50,7 +50,7 @@ func Running() (*Target, error) {
 func readConfig(release string) (map[string]string, error) {
 	if f, err := os.Open("/proc/config.gz"); err == nil {
 		defer f.Close()
-		z, err := gzip.NewReader(f)
+		z, err := maybeGzip(f)
 		if err != nil {
 			return nil, fmt.Errorf("/proc/config.gz: %w", err)
 		}
@@ -62,6 +62,15 @@ func readConfig(release string) (map[string]string, error) {
 	}
 	defer f.Close()
 	return parseConfig(f)
+}
+
+// maybeGzip reads through compression where there is some.
+func maybeGzip(r io.Reader) (io.Reader, error) {
+	b := bufio.NewReader(r)
+	if magic, err := b.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
+		return b, nil
+	}
+	return gzip.NewReader(b)
 }
 
 // maxConfig bounds how much of a configuration is read; real ones have about 300 kB.

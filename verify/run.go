@@ -23,32 +23,19 @@ import (
 
 // This file defines Verify: the passes and the verdict.
 
-// Limits of the kernel (include/linux/bpf.h, bpf_verifier.h).
-const (
-	maxProcessed = 1_000_000
-	maxPending   = 8_192
-	maxFrames    = 8
-)
+// maxFrames is how deep functions nest (include/linux/bpf_verifier.h: MAX_CALL_FRAMES).
+const maxFrames = 8
 
 // gplLicenses are the licenses that the kernel takes as compatible with the GPL.
 var gplLicenses = []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
 
 // Verify judges img. The error is *Rejection, *Unsupported, or ctx's.
 func Verify(ctx context.Context, img *image.Image, opts Options) (*Verified, error) {
-	if opts.MaxProcessed <= 0 {
-		opts.MaxProcessed = maxProcessed
-	}
-	if opts.MaxPending <= 0 {
-		opts.MaxPending = maxPending
-	}
 	w := &walk{img: img, insns: img.Insns, opts: opts, facts: newFacts(len(img.Insns)), callMap: map[int]int{}}
 	if u := w.prepare(); u != "" {
 		return nil, &Unsupported{What: u, Insn: -1, Program: img.Program}
 	}
-	insn, f := w.loads()
-	if f == nil {
-		insn, f = w.shape()
-	}
+	insn, f := w.begin()
 	if f == nil {
 		var err error
 		insn, f, err = w.run(ctx)
@@ -69,6 +56,26 @@ func Verify(ctx context.Context, img *image.Image, opts Options) (*Verified, err
 	return &Verified{img, w.facts}, nil
 }
 
+// begin judges what needs no walk.
+func (w *walk) begin() (int, fault.Fault) {
+	limits := abi.LimitsOf(w.img.Target.Version, w.img.Target.Privileged)
+	if w.opts.MaxProcessed <= 0 {
+		w.opts.MaxProcessed = limits.Processed
+	}
+	if w.opts.MaxPending <= 0 {
+		w.opts.MaxPending = limits.Pending
+	}
+	if n := len(w.insns); n > limits.Insns {
+		return 0, fault.TooLong{Insns: n, Max: limits.Insns, Privileged: w.img.Target.Privileged}
+	}
+	for _, pass := range []func() (int, fault.Fault){w.loads, w.lacks, w.shape} {
+		if i, f := pass(); f != nil {
+			return i, f
+		}
+	}
+	return 0, nil
+}
+
 func newFacts(n int) *facts.Table {
 	t := &facts.Table{Insns: make([]facts.Insn, n)}
 	for i := range t.Insns {
@@ -82,7 +89,7 @@ func (w *walk) verdict(insn int, f fault.Fault) error {
 	line := explain.Line(w.img.Lines, insn)
 	stats := Stats{w.facts.Processed, w.facts.States, w.facts.StackDepth}
 	if u, ok := f.(fault.Unsupported); ok {
-		return &Unsupported{What: u.What, Insn: insn, Line: line, Program: w.img.Program, Stats: stats}
+		return &Unsupported{What: u.What, Since: u.Since, Insn: insn, Line: line, Program: w.img.Program, Stats: stats}
 	}
 	return &Rejection{Fault: f, Insn: insn, Line: line, Program: w.img.Program, Stats: stats}
 }

@@ -56,6 +56,7 @@ func (r *Rejection) Error() string {
 // needs, or that gtrace does not know it: no verdict on safety.
 type Unsupported struct {
 	What    string // "helper bpf_loop", "program type sk_skb", …
+	Since   string // the first release that has it: "5.17"; "" when no release is the matter
 	Insn    int    // slot in Image.Insns; -1 for the whole program
 	Line    *object.Line
 	Program string

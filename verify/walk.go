@@ -33,7 +33,8 @@ type walk struct {
 	used   []int // stack per function, bytes
 	// callMap is the map of each call seen, -1 for several.
 	callMap map[int]int
-	funcs   []function // what is known of each function
+	funcs   []function                // what is known of each function
+	missing map[int]fault.Unsupported // by slot: what the target's instruction set lacks
 
 	ids       uint32
 	processed int
@@ -103,6 +104,9 @@ func (w *walk) one() (next int, f fault.Fault) {
 			w.pc = w.path.LoopHead(w.graph, pc)
 			return 0, fault.InfiniteLoop{Head: w.pc}
 		}
+	}
+	if f, ok := w.missing[pc]; ok {
+		return 0, f
 	}
 	if p, ok := w.img.Poison[pc]; ok {
 		return 0, fault.CorePoison{Relo: p.Relo, Reason: p.Reason}

@@ -67,8 +67,8 @@ func Helper(id int32, r *Rules) (*Proto, fault.Fault) {
 		return nil, fault.Unsupported{What: fmt.Sprintf("helper number %d", id)}
 	}
 	switch {
-	case h.Since > r.Version:
-		return nil, fault.Unsupported{What: fmt.Sprintf("helper %s: the target is Linux %v, it came with %v", h.Name, r.Version, h.Since)}
+	case h.Has(r.Program) && abi.HelperSince(h, r.Program) > r.Version:
+		return nil, lateHelper(h, r)
 	case !h.Has(r.Program), h.Sleepable:
 		return nil, fault.ForbiddenHelper{Func: h.Name, Program: r.Program.Name}
 	case h.GPL && !r.GPL:
@@ -80,6 +80,17 @@ func Helper(id int32, r *Rules) (*Proto, fault.Fault) {
 		ID: h.ID, Name: h.Name, Args: h.Args, Ret: h.Ret, Acquire: h.AcquiresRef, Release: h.ReleaseArg,
 		Lock: h.Lock, UnderLock: h.Lock == abi.DropsLock, Sleeps: h.Sleepable,
 	}, nil
+}
+
+// lateHelper says that the target is older than the helper, or than the
+// helper in programs of this type.
+func lateHelper(h *abi.Helper, r *Rules) fault.Fault {
+	since := abi.HelperSince(h, r.Program)
+	what := "helper " + h.Name
+	if since > h.Since {
+		what += " in programs of type " + r.Program.Name
+	}
+	return fault.Unsupported{What: fmt.Sprintf("%s: the target is Linux %v, it came with %v", what, r.Version, since), Since: since.String()}
 }
 
 // Numbers of helpers that have rules of their own.

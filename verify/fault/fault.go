@@ -54,7 +54,7 @@ func bytes(n int64) string {
 // All has one value of every fault: tests use it to see that none is forgotten.
 var All = []Fault{
 	BadEncoding{}, JumpOutOfRange{}, FallThrough{}, Unreachable{}, BackEdge{}, Recursion{}, TooManyFrames{}, StackTooDeep{},
-	InfiniteLoop{}, TooComplex{}, CorePoison{}, MapDescriptor{}, KsymAddress{},
+	InfiniteLoop{}, TooComplex{}, CorePoison{}, MapDescriptor{}, KsymAddress{}, TooLong{},
 	UninitRegister{}, FramePointerWrite{}, DivByZero{}, BadShift{}, PointerArithmetic{}, PointerOffset{}, MixedAccess{},
 	ScalarDeref{}, NullableDeref{}, InvalidDeref{}, StackBounds{}, UninitStack{}, PartialSpill{},
 	MapValueBounds{}, MemBounds{}, UnboundedAccess{}, ReadOnly{}, CtxAccess{}, CtxModified{}, SockAccess{}, TypeField{}, AtomicTarget{}, Misaligned{},
@@ -68,7 +68,8 @@ var All = []Fault{
 // verifier does not know it. It travels the same way and is not in All.
 type Unsupported struct {
 	mark
-	What string
+	What  string
+	Since string // the first release that has it: "5.17"; "" when no release is the matter
 }
 
 func (Unsupported) Code() string     { return "unsupported" }

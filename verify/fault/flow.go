@@ -156,3 +156,18 @@ func (KsymAddress) Code() string { return "ksym-address" }
 func (f KsymAddress) String() string {
 	return fmt.Sprintf("address of kernel symbol %s: the target's BTF has it, its symbol table does not; variables are there with CONFIG_KALLSYMS_ALL only", f.Symbol)
 }
+
+// TooLong is a program of more instructions than may be loaded.
+type TooLong struct {
+	mark
+	Insns, Max int
+	Privileged bool
+}
+
+func (TooLong) Code() string { return "too-long" }
+func (f TooLong) String() string {
+	if !f.Privileged {
+		return fmt.Sprintf("the program has %d instructions, at most %d may be loaded without CAP_BPF", f.Insns, f.Max)
+	}
+	return fmt.Sprintf("the program has %d instructions, at most %d may be loaded", f.Insns, f.Max)
+}
