@@ -214,6 +214,7 @@ func (w *walk) apply(e *call.Effects) {
 			w.path.Exact(w.insns, prune.Place{Frame: uint8(e.Key.Frame), Slot: true, Index: uint8(state.SlotOf(o))})
 		}
 	}
+	w.listStack(e)
 	for _, b := range e.Stack {
 		w.touch(b.Frame, b.Lo)
 		if b.Write && b.Hi > b.Lo {

@@ -171,7 +171,8 @@ func (w *walk) shape() (int, fault.Fault) {
 	w.used = make([]int, len(g.Funcs))
 	w.funcs = make([]function, len(g.Funcs))
 	w.live = live.Compute(g, w.args)
-	w.table = prune.New(g, w.live, prune.Rules{UninitStack: w.layout.UninitStack})
+	w.stack = live.NewStack(g)
+	w.table = prune.New(g, w.live, w.stack, prune.Rules{UninitStack: w.layout.UninitStack})
 	return 0, nil
 }
 

@@ -28,6 +28,7 @@ type walk struct {
 	layout mem.Layout
 	graph  *cfg.Graph
 	live   *live.Table
+	stack  *live.Stack
 	table  *prune.Table
 	facts  *facts.Table
 	used   []int // stack per function, bytes
@@ -43,6 +44,7 @@ type walk struct {
 	// The path being walked.
 	branch
 	step prune.Step
+	tracked
 }
 
 // branch is a path to be walked.
@@ -117,7 +119,10 @@ func (w *walk) one() (next int, f fault.Fault) {
 	if f := w.writable(in); f != nil {
 		return 0, f
 	}
+	depth := w.s.Depth()
+	w.track(in)
 	next, f = w.dispatch(in)
+	w.tracks(in, depth)
 	if f == nil && next != end && !w.opts.NoPrune {
 		w.path.Log(w.step)
 	}
@@ -216,6 +221,7 @@ func (w *walk) note(r *mem.Result) fault.Fault {
 	}
 	if r.Region == facts.Stack {
 		w.touch(r.Frame, r.Lo)
+		w.accessed(r)
 		w.step.HasSlot = true
 		w.step.SlotFrame = uint8(r.Frame)
 		w.step.SlotLo, w.step.SlotHi = int8(state.SlotOf(r.Hi)), int8(state.SlotOf(r.Lo))

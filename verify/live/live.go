@@ -1,6 +1,6 @@
-// Package live computes, before the walk and without it, which registers and
-// stack slots a later instruction may still read. Two states that differ only
-// in what is dead are the same.
+// Package live says which registers and stack slots a later instruction may
+// still read: registers before the walk and without it, stack slots by what the
+// walk saw. Two states that differ only in what is dead are the same.
 package live
 
 import (
@@ -26,50 +26,31 @@ const (
 	callSets = Regs(0b111111) // r0 to r5
 )
 
-// Table says what is live before each instruction.
-type Table struct {
-	regs  []Regs
-	slots []Slots
-}
+// Table says which registers are live before each instruction.
+type Table struct{ regs []Regs }
 
 // RegsAt are the registers that are live before instruction i.
 func (t *Table) RegsAt(i int) Regs { return t.regs[i] }
 
-// SlotsAt are the stack slots of i's own frame that are live before it.
-func (t *Table) SlotsAt(i int) Slots { return t.slots[i] }
-
 // Compute finds what is live in every function of g. args says how many
 // registers a call of a helper or kfunc reads, or -1 when that is not known.
 func Compute(g *cfg.Graph, args func(isa.Insn) int) *Table {
-	t := &Table{make([]Regs, len(g.Insns)), make([]Slots, len(g.Insns))}
+	t := &Table{make([]Regs, len(g.Insns))}
+	effects := make([]effect, len(g.Insns))
+	for i := 0; i < len(g.Insns); i = cfg.Next(g.Insns, i) {
+		effects[i] = registers(g.Insns[i], args)
+	}
 	for _, f := range g.Funcs {
-		fp, escapes := framePointers(g.Insns, f)
-		flow(t, g.Insns, f, func(i int) effect {
-			e := registers(g.Insns[i], args)
-			if escapes {
-				e.useSlots = allSlots
-			} else {
-				at := fp[i]
-				slots(g.Insns[i], &at, &e)
-			}
-			return e
-		})
+		flow(t, g.Insns, f, effects)
 	}
 	return t
 }
 
 // effect is what one instruction reads and overwrites.
-type effect struct {
-	use, def           Regs
-	useSlots, defSlots Slots
-}
+type effect struct{ use, def Regs }
 
 // flow solves the backward data flow of one function.
-func flow(t *Table, insns []isa.Insn, f cfg.Func, effectOf func(int) effect) {
-	effects := make([]effect, f.End-f.Start)
-	for i := f.Start; i < f.End; i = cfg.Next(insns, i) {
-		effects[i-f.Start] = effectOf(i)
-	}
+func flow(t *Table, insns []isa.Insn, f cfg.Func, effects []effect) {
 	for changed := true; changed; {
 		changed = false
 		for i := f.End - 1; i >= f.Start; i-- {
@@ -78,16 +59,11 @@ func flow(t *Table, insns []isa.Insn, f cfg.Func, effectOf func(int) effect) {
 			}
 			succ, n := cfg.Succ(insns, i)
 			var r Regs
-			var s Slots
 			for _, j := range succ[:n] {
 				r |= t.regs[j]
-				s |= t.slots[j]
 			}
-			e := &effects[i-f.Start]
-			r = r&^e.def | e.use
-			s = s&^e.defSlots | e.useSlots
-			if r != t.regs[i] || s != t.slots[i] {
-				t.regs[i], t.slots[i] = r, s
+			if r = r&^effects[i].def | effects[i].use; r != t.regs[i] {
+				t.regs[i] = r
 				changed = true
 			}
 		}

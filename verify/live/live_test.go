@@ -38,25 +38,3 @@ func TestRegisters(t *testing.T) {
 		}
 	}
 }
-
-func TestSlots(t *testing.T) {
-	store := isa.Insn{Op: isa.ClassST | isa.ModeMEM | isa.SizeDW, Dst: isa.R10, Off: -8}
-	half := isa.Insn{Op: isa.ClassST | isa.ModeMEM | isa.SizeW, Dst: isa.R10, Off: -8}
-	load := isa.Insn{Op: isa.ClassLDX | isa.ModeMEM | isa.SizeW, Dst: isa.R0, Src: isa.R10, Off: -4}
-	exit := isa.Insn{Op: isa.ClassJMP | isa.Exit}
-	leak := isa.Insn{Op: isa.ClassSTX | isa.ModeMEM | isa.SizeDW, Dst: isa.R10, Src: isa.R10, Off: -16}
-	for _, c := range []struct {
-		name   string
-		insns  []isa.Insn
-		before Slots // the first instruction
-	}{
-		{"overwritten whole", []isa.Insn{store, load, exit}, 0},
-		{"overwritten half", []isa.Insn{half, load, exit}, 1},
-		{"read", []isa.Insn{load, exit}, 1},
-		{"through a stored pointer", []isa.Insn{leak, store, load, exit}, allSlots},
-	} {
-		if got := compute(t, c.insns...).SlotsAt(0); got != c.before {
-			t.Errorf("%s: %b, want %b", c.name, got, c.before)
-		}
-	}
-}

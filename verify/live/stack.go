@@ -3,195 +3,212 @@ package live
 import (
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/verify/cfg"
+	"github.com/gtrace-dev/gtrace/verify/state"
 )
 
-// This file follows the frame pointer through registers, to tell which stack
-// slots an instruction reads and overwrites.
+// This file collects, while paths are walked, which stack slots each
+// instruction reads and overwrites, apart for each chain of calls, and keeps
+// up what is live. It is complete for a state all of whose paths were walked;
+// for others it says nothing.
 
-// where says what a register has to do with the frame pointer.
-type where struct {
-	kind whereKind
-	off  int // kind at: offset from the frame pointer
+// Stack is what is known of one program's stack slots.
+type Stack struct {
+	g      *cfg.Graph
+	preds  [][]int32
+	chains []*chain // chains[0] is of no use
+	index  map[chainKey]int32
+	work   []place
 }
 
-type whereKind uint8
-
-const (
-	unseen    whereKind = iota
-	elsewhere           // not derived from the frame pointer
-	at                  // the frame pointer plus off
-	somewhere           // derived from the frame pointer, offset not known
-)
-
-func (w where) join(o where) where {
-	switch {
-	case w == o, o.kind == unseen:
-		return w
-	case w.kind == unseen:
-		return o
-	}
-	return where{kind: somewhere}
+type chainKey struct {
+	up, callSite int32
+	sub          int
 }
 
-func (w where) derived() bool { return w.kind == at || w.kind == somewhere }
+// chain is a function as called by one chain of calls.
+type chain struct {
+	up       int32 // the caller's; 0: none
+	callSite int
+	start    int
+	// levels are the frames that the function can access, its own the last;
+	// nil where it never read one of its callers'.
+	levels []*masks
+}
 
-type pointers [11]where
+// masks are, for each instruction of a function, the slots of one frame. All
+// slots are overwritten by what no path came to: what is behind it does not count.
+type masks struct{ use, def, live []Slots }
 
-// framePointers computes, for every instruction of f, where the registers
-// point before it. escapes: a frame pointer is stored in memory or passed to a
-// subprogram, so that slots may be read through pointers that are not followed.
-func framePointers(insns []isa.Insn, f cfg.Func) (table map[int]pointers, escapes bool) {
-	table = make(map[int]pointers, f.End-f.Start)
-	var entry pointers
-	for r := range entry {
-		entry[r].kind = elsewhere
+type place struct {
+	chain int32
+	insn  int32
+	level int32
+}
+
+// NewStack begins to collect for g.
+func NewStack(g *cfg.Graph) *Stack {
+	t := &Stack{g: g, preds: make([][]int32, len(g.Insns)), chains: make([]*chain, 1), index: map[chainKey]int32{}}
+	count := make([]int32, len(g.Insns)+1)
+	t.edges(func(_, to int) { count[to]++ })
+	total := int32(0)
+	for _, n := range count {
+		total += n
 	}
-	entry[isa.R10] = where{kind: at}
-	table[f.Start] = entry
-	work := []int{f.Start}
-	for len(work) > 0 {
-		i := work[len(work)-1]
-		work = work[:len(work)-1]
-		out := table[i]
-		if !move(insns[i], &out) {
-			return nil, true
-		}
-		succ, n := cfg.Succ(insns, i)
+	all := make([]int32, total)
+	for i := range t.preds {
+		t.preds[i], all = all[:0:count[i]], all[count[i]:]
+	}
+	t.edges(func(from, to int) { t.preds[to] = append(t.preds[to], int32(from)) })
+	return t
+}
+
+func (t *Stack) edges(f func(from, to int)) {
+	for i := 0; i < len(t.g.Insns); i = cfg.Next(t.g.Insns, i) {
+		succ, n := cfg.Succ(t.g.Insns, i)
 		for _, j := range succ[:n] {
-			old, seen := table[j]
-			joined := out
-			for r := range joined {
-				joined[r] = old[r].join(out[r])
-			}
-			if !seen || joined != old {
-				table[j] = joined
-				work = append(work, j)
-			}
+			f(i, j)
 		}
 	}
-	return table, false
 }
 
-// move updates p by instruction in; false when a frame pointer escapes.
-func move(in isa.Insn, p *pointers) bool {
-	switch in.Class() {
-	case isa.ClassALU, isa.ClassALU64:
-		p[in.Dst] = moveALU(in, p)
-	case isa.ClassLD:
-		if in.IsWide() {
-			p[in.Dst] = where{kind: elsewhere}
+// chainOf is the chain of calls that made frame i of s.
+func (t *Stack) chainOf(s *state.State, i int) int32 {
+	f := s.Frame(i)
+	if f.Chain != 0 {
+		return f.Chain
+	}
+	k := chainKey{callSite: int32(f.CallSite), sub: f.Sub}
+	if i > 0 {
+		k.up = t.chainOf(s, i-1)
+	}
+	n, ok := t.index[k]
+	if !ok {
+		fn := t.g.Funcs[f.Sub]
+		c := &chain{up: k.up, callSite: f.CallSite, start: fn.Start, levels: make([]*masks, i+1)}
+		n = int32(len(t.chains))
+		t.chains = append(t.chains, c)
+		t.index[k] = n
+		c.levels[i] = newMasks(fn.End - fn.Start)
+	}
+	f.Chain = n
+	return n
+}
+
+func newMasks(n int) *masks {
+	all := make([]Slots, 3*n)
+	m := &masks{all[:n:n], all[n : 2*n : 2*n], all[2*n:]}
+	for i := range m.def {
+		m.def[i] = allSlots
+	}
+	return m
+}
+
+// level is the frame l as a chain sees it.
+func (c *chain) level(l int) *masks {
+	if c.levels[l] == nil {
+		own := c.levels[len(c.levels)-1]
+		m := newMasks(len(own.def))
+		for i, d := range own.def {
+			if d != allSlots {
+				m.def[i] = 0
+			}
+		}
+		c.levels[l] = m
+	}
+	return c.levels[l]
+}
+
+// Chain is the chain of calls that made the current frame of s.
+func (t *Stack) Chain(s *state.State) int32 { return t.chainOf(s, s.Depth()-1) }
+
+// Visit notes that instruction insn is walked in a chain: that it overwrites
+// slots over of frame level, and no others.
+func (t *Stack) Visit(n int32, insn, level int, over Slots) {
+	c := t.chains[n]
+	i := insn - c.start
+	for l, m := range c.levels {
+		if m == nil || m.def[i] == 0 {
+			continue
+		}
+		d := m.def[i]
+		if l == level {
+			d &= over
 		} else {
-			clobber(p)
+			d = 0
 		}
-	case isa.ClassLDX:
-		p[in.Dst] = where{kind: elsewhere}
-	case isa.ClassSTX:
-		if in.Mode() == isa.ModeATOMIC && in.Imm == isa.LoadAcquire {
-			p[in.Dst] = where{kind: elsewhere}
-			return true
-		}
-		if p[in.Src].derived() {
-			return false
-		}
-		if in.Mode() == isa.ModeATOMIC && in.Imm == isa.AtomicCmpXchg {
-			p[isa.R0] = where{kind: elsewhere}
-		}
-	default:
-		if in.IsCall() {
-			if in.Src == isa.CallLocal {
-				for r := isa.R1; r <= isa.R5; r++ {
-					if p[r].derived() {
-						return false
-					}
-				}
-			}
-			clobber(p)
-		}
-	}
-	return true
-}
-
-func moveALU(in isa.Insn, p *pointers) where {
-	var src where
-	src.kind = elsewhere
-	if in.UsesReg() {
-		src = p[in.Src]
-	}
-	wide := in.Class() == isa.ClassALU64
-	dst := p[in.Dst]
-	switch {
-	case in.Operation() == isa.Mov && wide && in.Off == 0:
-		return src
-	case in.Operation() == isa.Mov:
-		dst = where{kind: elsewhere}
-	case in.Operation() == isa.Add && wide && !in.UsesReg() && dst.kind == at:
-		return where{at, dst.off + int(in.Imm)}
-	}
-	if dst.derived() || src.derived() {
-		return where{kind: somewhere}
-	}
-	return where{kind: elsewhere}
-}
-
-func clobber(p *pointers) {
-	for r := isa.R0; r <= isa.R5; r++ {
-		p[r] = where{kind: elsewhere}
-	}
-}
-
-// slots adds to e what in reads and overwrites of the stack.
-func slots(in isa.Insn, p *pointers, e *effect) {
-	switch in.Class() {
-	case isa.ClassLDX:
-		e.useSlots |= reads(p[in.Src], int(in.Off), in.Bytes())
-	case isa.ClassST:
-		e.defSlots |= overwrites(p[in.Dst], int(in.Off), in.Bytes())
-	case isa.ClassSTX:
-		switch {
-		case in.Mode() != isa.ModeATOMIC:
-			e.defSlots |= overwrites(p[in.Dst], int(in.Off), in.Bytes())
-		case in.Imm == isa.LoadAcquire:
-			e.useSlots |= reads(p[in.Src], int(in.Off), in.Bytes())
-		default:
-			e.useSlots |= reads(p[in.Dst], int(in.Off), in.Bytes())
-		}
-	case isa.ClassJMP:
-		if !in.IsCall() {
-			return
-		}
-		for r := isa.R1; r <= isa.R5; r++ { // a callee may read from there up to the frame pointer
-			if w := p[r]; w.derived() && e.use.Has(r) {
-				e.useSlots |= reads(w, 0, max(-w.off, 0))
-			}
+		if d != m.def[i] {
+			m.def[i] = d
+			t.work = append(t.work, place{n, int32(insn), int32(l)})
 		}
 	}
 }
 
-// reads are the slots that an access touches.
-func reads(w where, off, size int) Slots {
-	switch w.kind {
-	case somewhere:
-		return allSlots
-	case at:
-		return between(w.off+off, w.off+off+size)
+// Reads notes that instruction insn in a chain reads slots of frame level.
+func (t *Stack) Reads(n int32, insn, level int, slots Slots) {
+	c := t.chains[n]
+	m := c.level(level)
+	if i := insn - c.start; slots&^m.use[i] != 0 {
+		m.use[i] |= slots
+		t.work = append(t.work, place{n, int32(insn), int32(level)})
 	}
-	return 0
 }
 
-// overwrites are the slots that an access replaces whole.
-func overwrites(w where, off, size int) Slots {
-	if w.kind != at || size != 8 || (w.off+off)%8 != 0 {
+// flow brings what is live up to date.
+func (t *Stack) flow() {
+	for len(t.work) > 0 {
+		p := t.work[len(t.work)-1]
+		t.work = t.work[:len(t.work)-1]
+		c := t.chains[p.chain]
+		m := c.levels[p.level]
+		i := int(p.insn) - c.start
+		var after Slots
+		succ, n := cfg.Succ(t.g.Insns, int(p.insn))
+		for _, j := range succ[:n] {
+			after |= m.live[j-c.start]
+		}
+		v := after&^m.def[i] | m.use[i]
+		if v == m.live[i] {
+			continue
+		}
+		m.live[i] |= v
+		for _, j := range t.preds[p.insn] {
+			t.work = append(t.work, place{p.chain, j, p.level})
+		}
+		if i == 0 && c.up != 0 && int(p.level) < len(c.levels)-1 {
+			t.Reads(c.up, c.callSite, int(p.level), m.live[0])
+		}
+	}
+}
+
+// Live are the slots of frame i that are read behind s, before insn, ere they
+// are overwritten. All paths of s must have been walked.
+func (t *Stack) Live(s *state.State, i, insn int) Slots {
+	t.flow()
+	var live Slots
+	for k := i; k < s.Depth(); k++ {
+		c := t.chains[t.chainOf(s, k)]
+		m := c.levels[i]
+		if m == nil {
+			continue
+		}
+		if k == s.Depth()-1 {
+			return live | m.live[insn-c.start]
+		}
+		at := s.Frame(k + 1).CallSite
+		live |= m.live[cfg.Next(t.g.Insns, at)-c.start]
+		if in := t.g.Insns[at]; in.Src != isa.CallLocal { // it calls again
+			live |= m.live[at-c.start]
+		}
+	}
+	return live
+}
+
+// Between are the slots with a byte in lo to hi-1, offsets from the frame pointer.
+func Between(lo, hi int) Slots {
+	lo, hi = max(lo, -512), min(hi, 0)
+	if lo >= hi {
 		return 0
 	}
-	return between(w.off+off, w.off+off+size)
-}
-
-// between are the slots with a byte in lo to hi-1, offsets from the frame pointer.
-func between(lo, hi int) Slots {
-	lo, hi = max(lo, -512), min(hi, 0)
-	var s Slots
-	for o := lo; o < hi; o++ {
-		s |= 1 << uint((-o-1)/8)
-	}
-	return s
+	first, last := uint((-hi)/8), uint((-lo-1)/8)
+	return allSlots >> (63 - last) &^ (1<<first - 1)
 }

@@ -21,6 +21,7 @@ type Span struct {
 	Frame  int
 	Lo, Hi int // offsets from the frame pointer; Hi is behind the last byte
 	Write  bool
+	Read   bool // what is there may matter to the call
 }
 
 // Takes reports whether calls can access memory through pointers of kind k.
@@ -70,5 +71,5 @@ func (l *Layout) stackBlock(s *state.State, base *state.Reg, b Block) ([]Span, f
 			return nil, f
 		}
 	}
-	return []Span{{frame, lo, hi + b.Size, b.Write}}, nil
+	return []Span{{frame, lo, hi + b.Size, b.Write, !b.Fresh || lo != hi}}, nil
 }

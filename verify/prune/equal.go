@@ -51,7 +51,7 @@ func (t *Table) equal(c *Checkpoint, s *state.State, m mode) bool {
 		if a.CallSite != b.CallSite || a.Sub != b.Sub {
 			return false
 		}
-		regs, slots := t.liveIn(s, i, c.insn)
+		regs, slots := t.liveIn(c, i)
 		if !t.regsEqual(a, b, regs, c.precise[i].regs, m) || !t.slotsEqual(a, b, slots, c.precise[i].slots, m) {
 			return false
 		}
@@ -67,13 +67,27 @@ func (t *Table) equal(c *Checkpoint, s *state.State, m mode) bool {
 	return true
 }
 
-// liveIn is what frame i still needs when the top frame is before insn.
-func (t *Table) liveIn(s *state.State, i, insn int) (live.Regs, live.Slots) {
-	if i == s.Depth()-1 {
-		return t.live.RegsAt(insn), t.live.SlotsAt(insn)
+// liveIn is what frame i of c still needs.
+func (t *Table) liveIn(c *Checkpoint, i int) (live.Regs, live.Slots) {
+	slots := ^live.Slots(0)
+	if c.slots != nil {
+		slots = c.slots[i]
 	}
-	back := s.Frame(i+1).CallSite + 1
-	return t.live.RegsAt(back) &^ 0b111111, t.live.SlotsAt(back)
+	if i == c.state.Depth()-1 {
+		return t.live.RegsAt(c.insn), slots
+	}
+	return t.live.RegsAt(c.state.Frame(i+1).CallSite+1) &^ 0b111111, slots
+}
+
+// know keeps what matters for c, of which all paths were walked.
+func (t *Table) know(c *Checkpoint) {
+	if c.slots != nil {
+		return
+	}
+	c.slots = make([]live.Slots, c.state.Depth())
+	for i := range c.slots {
+		c.slots[i] = t.stack.Live(c.state, i, c.insn)
+	}
 }
 
 func (t *Table) regsEqual(a, b *state.Frame, regs, precise live.Regs, m mode) bool {

@@ -2,6 +2,7 @@ package prune
 
 import (
 	"github.com/gtrace-dev/gtrace/verify/cfg"
+	"github.com/gtrace-dev/gtrace/verify/live"
 	"github.com/gtrace-dev/gtrace/verify/state"
 )
 
@@ -18,6 +19,8 @@ type Checkpoint struct {
 	log          []Step
 	precise      marks
 	hits, misses int
+	// slots are, for each frame, those that matter, once all that comes after is known.
+	slots []live.Slots
 }
 
 // Path is where a walk is: its last checkpoint and the steps since.

@@ -48,6 +48,7 @@ type Rules struct {
 type Table struct {
 	g     *cfg.Graph
 	live  *live.Table
+	stack *live.Stack
 	rules Rules
 	at    [][]*Checkpoint
 	ids   idMap
@@ -61,8 +62,8 @@ type Table struct {
 }
 
 // New makes a table for g.
-func New(g *cfg.Graph, l *live.Table, rules Rules) *Table {
-	return &Table{g: g, live: l, rules: rules, at: make([][]*Checkpoint, len(g.Insns)), need: newMarks(maxFrames)}
+func New(g *cfg.Graph, l *live.Table, stack *live.Stack, rules Rules) *Table {
+	return &Table{g: g, live: l, stack: stack, rules: rules, at: make([][]*Checkpoint, len(g.Insns)), need: newMarks(maxFrames)}
 }
 
 // Tick notes that an instruction is walked.
@@ -131,6 +132,8 @@ func (t *Table) compare(c *Checkpoint, s *state.State, p *Path) Decision {
 		m := covers
 		if t.unfinished(c) {
 			m = within
+		} else {
+			t.know(c)
 		}
 		if t.equal(c, s, m) {
 			return Done

@@ -14,6 +14,8 @@ type Frame struct {
 	Slots    []Slot // Slots[0] is just below the frame pointer
 	CallSite int    // slot of the call that made it; -1 for the program itself
 	Sub      int    // index of the subprogram
+	// Chain numbers the chain of calls that made it, once that was asked (package live).
+	Chain int32
 
 	shared bool // another State has it too: copy before a change
 }
