@@ -22,10 +22,14 @@ type options struct {
 // outcomes are what -list takes.
 var outcomes = map[string]string{"reject": falseReject, "accept": falseAccept, "unsupported": unsupported, "error": failed, "left-out": leftOut}
 
+// codeLists are what else -list takes: comparisons of codes.
+var codeLists = map[string]string{"code": otherCode, "class": noClass}
+
 func main() {
 	var o options
 	flag.StringVar(&o.only, "only", "*", "only the tests whose names match this `glob`: 'verifier_*'")
-	flag.StringVar(&o.list, "list", "", "name the programs of one `outcome` instead of the tables: reject, accept, unsupported, error, left-out")
+	flag.StringVar(&o.list, "list", "", "name the programs of one `outcome` instead of the tables: reject, accept, unsupported, error, left-out;\n"+
+		"code: another code than the kernel's message has; class: messages that the table lacks")
 	flag.StringVar(&o.csv, "csv", "", "also write a line a program to this `file`")
 	flag.DurationVar(&o.limit, "limit", 30*time.Second, "how long gtrace may take for a program")
 	flag.Parse()
@@ -38,8 +42,8 @@ func main() {
 }
 
 func measure(ctx context.Context, o options, w, progress io.Writer) error {
-	if o.list != "" && outcomes[o.list] == "" {
-		return fmt.Errorf("-list %s: expected reject, accept, unsupported, error or left-out", o.list)
+	if o.list != "" && outcomes[o.list] == "" && codeLists[o.list] == "" {
+		return fmt.Errorf("-list %s: expected reject, accept, unsupported, error, left-out, code or class", o.list)
 	}
 	c, err := openCache()
 	if err != nil {
@@ -68,7 +72,7 @@ func measure(ctx context.Context, o options, w, progress io.Writer) error {
 		}
 	}
 	if o.list != "" {
-		list(w, rows, outcomes[o.list])
+		list(w, rows, o.list)
 		return nil
 	}
 	report(w, rows)

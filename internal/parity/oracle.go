@@ -24,7 +24,7 @@ type kernelVerdict struct {
 	Program string
 	Verdict string
 	Reason  string // of leftOut
-	Message string // of reject: the last line of the kernel's log before its statistics
+	Message string // of reject: the kernel's reason
 	Insns   int    // processed
 	TimeUS  int
 }
@@ -138,16 +138,34 @@ func (k *kernelVerdict) judge(log, said string) {
 	}
 }
 
-// message is the last line of a log that is neither statistics nor a listing.
+// notes are lines of a log that are about the program, not about what is wrong
+// with it: source lines, states, functions.
+var notes = regexp.MustCompile(`^(;|(cur|old) state: |Validating .*\(\) func#|Func#\d+ |func '|arg#\d+ reference type\('UNKNOWN '\)|R\d+ is not a known value|mark_precise|\d+: )`)
+
+// headings are lines that say what is wrong with an access; the line after says why.
+var headings = regexp.MustCompile(`^(invalid access to (map (value|key)|memory|packet), |infinite loop detected|global function calls are not allowed while holding a lock,)`)
+
+// message is the last line of a log that is neither a note, statistics nor a
+// listing, behind the heading that it belongs to.
 func message(log string) string {
-	last := ""
+	last, heading := "", ""
 	for line := range strings.Lines(log) {
 		line = strings.TrimSpace(line)
+		line, end, glued := strings.Cut(line, "verification time ")
+		glued = glued && strings.Contains(end, " usec")
 		switch {
-		case strings.HasPrefix(line, "processed "), strings.HasPrefix(line, "verification time "), strings.HasPrefix(line, "stack depth "):
+		case line == "", notes.MatchString(line):
+		case headings.MatchString(line):
+			heading, last = line, line
+		case strings.HasPrefix(line, "processed "), strings.HasPrefix(line, "stack depth "):
 			return last
-		case line != "":
+		case heading != "" && last == heading:
+			last += " | " + line
+		default:
 			last = line
+		}
+		if glued {
+			return last
 		}
 	}
 	return last

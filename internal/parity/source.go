@@ -167,11 +167,19 @@ func (c *cache) headers(ctx context.Context) error {
 }
 
 // renamed are fields that newer kernels call otherwise than the selftests do,
-// by test; given as macros where the first attempts fail.
+// by test; given as macros where the first attempts fail, as they are used in a header.
 var renamed = map[string]string{
 	"profiler1": "parent=__parent",
 	"profiler2": "parent=__parent",
 	"profiler3": "parent=__parent",
+}
+
+// edited are the same where a macro would rename too much: old and new text by turns.
+var edited = map[string][]string{
+	"bpf_iter_tcp4":       {"icsk->icsk_timeout", "icsk->icsk_retransmit_timer.expires", "icsk->icsk_keepalive_timer", "icsk->icsk_inet.sk.sk_timer"},
+	"bpf_iter_tcp6":       {"icsk->icsk_timeout", "icsk->icsk_retransmit_timer.expires", "icsk->icsk_keepalive_timer", "icsk->icsk_inet.sk.sk_timer"},
+	"btf_type_tag_percpu": {"cgrp->rstat_cpu", "cgrp->self.rstat_cpu", "struct cgroup_rstat_cpu", "struct css_rstat_cpu"},
+	"find_vma":            {"->d_iname", "->d_shortname.string"},
 }
 
 // compile makes an object of a test as the selftests' Makefile does. It is
@@ -180,13 +188,22 @@ var renamed = map[string]string{
 func (c *cache) compile(ctx context.Context, test string) error {
 	object := c.kernel("obj/" + test + ".bpf.o")
 	return once(object, func(tmp string) error {
+		source := "progs/" + test + ".c"
 		extra := [][]string{nil, {"-DBPF_NO_KFUNC_PROTOTYPES"}}
 		if macro := renamed[test]; macro != "" {
 			extra = append(extra, []string{"-D" + macro}, []string{"-DBPF_NO_KFUNC_PROTOTYPES", "-D" + macro})
 		}
+		if e := edited[test]; e != nil {
+			copied, err := c.edit(source, e)
+			if err != nil {
+				return err
+			}
+			source, extra = copied, append(extra, []string{"-Iprogs"})
+		}
 		var first error
 		for _, e := range extra {
-			_, err := run(ctx, c.selftests(), "clang-19", append(c.flags(test, tmp), e...)...)
+			args := append(c.flags(test), append(e, "-c", source, "-o", tmp)...)
+			_, err := run(ctx, c.selftests(), "clang-19", args...)
 			if err == nil {
 				return nil
 			}
@@ -201,7 +218,18 @@ func (c *cache) compile(ctx context.Context, test string) error {
 	})
 }
 
-func (c *cache) flags(test, out string) []string {
+// edit writes a changed copy of a source into the cache.
+func (c *cache) edit(source string, oldnew []string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(c.selftests(), source))
+	if err != nil {
+		return "", err
+	}
+	copied := c.kernel("obj/" + filepath.Base(source))
+	head := fmt.Sprintf("# 1 %q\n", source)
+	return copied, os.WriteFile(copied, []byte(head+strings.NewReplacer(oldnew...).Replace(string(text))), 0o644)
+}
+
+func (c *cache) flags(test string) []string {
 	arch := map[string]string{"amd64": "x86", "arm64": "arm64", "riscv64": "riscv", "s390x": "s390"}[runtime.GOARCH]
 	f := []string{"-g", "-O2", "--target=bpf", "-mcpu=v3", "-mlittle-endian", "-Wno-everything", "-D__TARGET_ARCH_" + arch,
 		"-I" + c.kernel("inc"), "-I" + c.selftests(), "-I" + c.src("tools/include/uapi"), "-DENABLE_ATOMICS_TESTS"}
@@ -211,7 +239,7 @@ func (c *cache) flags(test, out string) []string {
 	if test == "test_l4lb_noinline" || test == "test_xdp_noinline" {
 		f = append(f, "-fno-inline")
 	}
-	return append(f, "-c", "progs/"+test+".c", "-o", out)
+	return f
 }
 
 func systemIncludes() []string {

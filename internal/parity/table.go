@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -105,15 +106,38 @@ func report(w io.Writer, rows []row) {
 	fmt.Fprintf(w, "%d programs, %d with a verdict of the kernel: %.1f%% agree; %d panics\n", all.Programs, all.judged(), share(all.Agree, all.judged()), all.Panics)
 	fmt.Fprintf(w, "processed where both accept: %d instructions to the kernel's %d (%.2f×) in %.2f s to %.2f s (%.2f×)\n",
 		all.Insns, all.KernelInsns, ratio(all.Insns, all.KernelInsns), float64(all.US)/1e6, float64(all.KernelUS)/1e6, ratio(all.US, all.KernelUS))
+	reasons(w, rows)
 	fmt.Fprintf(w, "\nWe accept, the kernel rejects: %d (must be none)\n", all.FalseAccept)
-	list(w, rows, falseAccept)
+	list(w, rows, "accept")
 }
 
-// list names the programs of an outcome with both sides' words.
-func list(w io.Writer, rows []row, outcome string) {
+// reasons prints how our codes compare with the kernel's messages.
+func reasons(w io.Writer, rows []row) {
+	n := map[string]int{}
 	for i := range rows {
-		if r := &rows[i]; r.outcome() == outcome {
+		n[rows[i].codes()]++
+	}
+	both := n[sameCode] + n[otherCode] + n[noClass]
+	fmt.Fprintf(w, "our code is of the class of the kernel's message in %d of %d rejections by both (%.1f%%); %d messages are not in the table\n",
+		n[sameCode], both, share(n[sameCode], both), n[noClass])
+	frequent(w, "Other codes", tally(rows, func(r *row) string {
+		if r.codes() != otherCode {
+			return ""
+		}
+		return r.Ours.Code + " for: " + folded(r.Kernel.Message)
+	}), 25)
+}
+
+// list names the programs of an outcome, or of a comparison of codes, with both sides' words.
+func list(w io.Writer, rows []row, what string) {
+	for i := range rows {
+		r := &rows[i]
+		switch {
+		case outcomes[what] != "" && r.outcome() == outcomes[what]:
 			fmt.Fprintf(w, "%s/%s: kernel: %s %s | gtrace: %s %s\n", r.Test, r.Program, r.Kernel.Verdict, r.Kernel.Message, r.Ours.Verdict, r.Ours.Message)
+		case codeLists[what] != "" && r.codes() == codeLists[what]:
+			fmt.Fprintf(w, "%s/%s: %s, expected %s | kernel: %s | gtrace: %s\n", r.Test, r.Program, r.Ours.Code,
+				strings.Join(codesOf(r.Kernel.Message), " or "), r.Kernel.Message, r.Ours.Message)
 		}
 	}
 }
@@ -122,13 +146,14 @@ func list(w io.Writer, rows []row, outcome string) {
 func writeCSV(w io.Writer, rows []row) error {
 	c := csv.NewWriter(w)
 	c.Write([]string{"test", "program", "family", "outcome", "kernel", "reason", "kernel_message", "kernel_insns", "kernel_us",
-		"gtrace", "code", "message", "insns", "us", "build_us"})
+		"gtrace", "code", "message", "insns", "us", "build_us", "kernel_codes", "codes"})
 	for i := range rows {
 		r := &rows[i]
 		family, _ := familyOf(r.Test)
 		c.Write([]string{r.Test, r.Program, family, r.outcome(), r.Kernel.Verdict, r.Kernel.Reason, r.Kernel.Message,
 			strconv.Itoa(r.Kernel.Insns), strconv.Itoa(r.Kernel.TimeUS), r.Ours.Verdict, r.Ours.Code, r.Ours.Message,
-			strconv.Itoa(r.Ours.Insns), strconv.Itoa(r.Ours.TimeUS), strconv.Itoa(r.Ours.BuildUS)})
+			strconv.Itoa(r.Ours.Insns), strconv.Itoa(r.Ours.TimeUS), strconv.Itoa(r.Ours.BuildUS),
+			strings.Join(codesOf(r.Kernel.Message), " "), r.codes()})
 	}
 	c.Flush()
 	return c.Error()
