@@ -197,6 +197,8 @@ type Helper struct {
 	ReleaseArg int
 	// Lock: what it does with the lock in its ArgSpinLock argument.
 	Lock LockRole
+	// Callback says how it calls the function that it is given; nil: it is given none.
+	Callback *Callback
 	// MapTypes lists the map types its ConstMapPtr argument may have; nil: any that MapAllowsHelper lets through.
 	MapTypes []MapType
 	// Progs lists the program types that have it; nil: every type. StructOps and

@@ -22,7 +22,7 @@ func (w *walk) jump(in isa.Insn) (int, fault.Fault) {
 	case cfg.Always(in):
 		return cfg.Target(w.insns, w.pc), nil
 	case in.Operation() == isa.Jcond:
-		return 0, fault.Unsupported{What: "may_goto"}
+		return w.mayGoto()
 	}
 	return w.conditional(in)
 }
@@ -146,6 +146,9 @@ func (w *walk) exit() (int, fault.Fault) {
 		if r0.Kind == state.Stack {
 			return 0, fault.StackPointerReturn{}
 		}
+		if w.s.Top().Callback != nil {
+			return w.leaveCallback(r0)
+		}
 		w.step.Kind = prune.Return
 		return w.s.Pop() + 1, nil
 	}
@@ -154,6 +157,9 @@ func (w *walk) exit() (int, fault.Fault) {
 	}
 	if _, f := w.read(isa.R0); f != nil {
 		return 0, f
+	}
+	if cb := w.s.Top().Callback; cb != nil {
+		return end, w.callbackReturn(cb, r0)
 	}
 	if sub := w.s.Top().Sub; sub != 0 {
 		return end, w.globalReturn(sub, r0)
@@ -201,6 +207,11 @@ func (w *walk) call(in isa.Insn) (int, fault.Fault) {
 	e, f := call.Check(w.s, &w.layout, p, w.pc, w.img.UserTypes, &w.rules)
 	if f != nil {
 		return 0, f
+	}
+	if p.Callback != nil {
+		if f := w.callback(e); f != nil {
+			return 0, f
+		}
 	}
 	w.apply(e)
 	return w.pc + 1, nil

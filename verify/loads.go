@@ -77,7 +77,7 @@ func (w *walk) wide(in isa.Insn) fault.Fault {
 	case isa.PseudoMapIdx, isa.PseudoMapIdxValue:
 		return w.mapLoad(in, next)
 	case isa.PseudoFunc:
-		return fault.Unsupported{What: "callbacks (address of a function)"}
+		return w.functionAddress(in)
 	case isa.PseudoBTFID:
 		return w.symbol(in)
 	default:

@@ -163,7 +163,7 @@ func (w *walk) shape() (int, fault.Fault) {
 	if len(starts) == 0 {
 		starts = []cfg.Start{{Slot: 0, Name: w.img.Program}}
 	}
-	g, i, f := cfg.Build(w.insns, starts, cfg.Rules{BackEdges: w.img.Target.Version >= abi.V(5, 3), MaxFrames: maxFrames})
+	g, i, f := cfg.Build(w.insns, starts, cfg.Rules{BackEdges: w.img.Target.Version >= abi.V(5, 3), MaxFrames: maxFrames, Turn: turn})
 	if f != nil {
 		return i, f
 	}
@@ -172,7 +172,7 @@ func (w *walk) shape() (int, fault.Fault) {
 	w.funcs = make([]function, len(g.Funcs))
 	w.live = live.Compute(g, w.args)
 	w.stack = live.NewStack(g)
-	w.table = prune.New(g, w.live, w.stack, prune.Rules{UninitStack: w.layout.UninitStack})
+	w.table = prune.New(g, w.live, w.stack, w.turns())
 	return 0, nil
 }
 

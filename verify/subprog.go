@@ -19,6 +19,8 @@ type function struct {
 	sig    *call.Signature // of a global function that is called
 	called bool            // and so has to be walked on its own
 	walked bool
+
+	callback, async bool // a call calls it, at once or later
 }
 
 // lazyGlobals is the release from which on global functions are only judged

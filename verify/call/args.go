@@ -25,6 +25,7 @@ var wants = map[abi.ArgKind]string{
 	abi.ArgConstSize: "a number", abi.ArgConstSizeOrZero: "a number", abi.ArgConstAllocSize: "a constant number", abi.ArgConst: "a constant number",
 	abi.ArgCtx: "the context", abi.ArgRingMem: "a reserved ring buffer record", abi.ArgConstStr: "a constant string", abi.ArgBTFTask: "a task_struct of the kernel",
 	abi.ArgSpinLock: "a pointer to the struct bpf_spin_lock in a map's value",
+	abi.ArgFuncPtr:  "the address of a function", abi.ArgStackOrNull: "a pointer to the stack or NULL",
 }
 
 // argument judges argument i, counted from 0.
@@ -101,6 +102,16 @@ func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault
 		return c.task(r, v, wrong)
 	case abi.ArgSpinLock:
 		return c.spinLock(r, v, wrong)
+	case abi.ArgFuncPtr:
+		if v.Kind != state.Func {
+			return wrong
+		}
+		return nil
+	case abi.ArgStackOrNull:
+		if v.Kind != state.Stack && !v.IsNull() {
+			return wrong
+		}
+		return nil
 	}
 	return fault.Unsupported{What: fmt.Sprintf("argument %d of %s", r, c.p.Name)}
 }

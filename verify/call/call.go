@@ -27,6 +27,8 @@ type Proto struct {
 	Lock    abi.LockRole
 	// UnderLock: it may be called while a lock is held; Sleeps: it may sleep.
 	UnderLock, Sleeps bool
+	// Callback says how it calls the function that it is given; nil: none.
+	Callback *abi.Callback
 }
 
 // Rules say who calls: the program and its target.
@@ -52,6 +54,8 @@ type Effects struct {
 	// Lock is a lock that is taken; Unlock: the last one is given up.
 	Lock   *state.Lock
 	Unlock bool
+	// Callback is a function that it calls; nil: none.
+	Callback *Callback
 }
 
 // helpers whose numbers end here are all that kernels will ever have.
@@ -78,7 +82,7 @@ func Helper(id int32, r *Rules) (*Proto, fault.Fault) {
 	}
 	return &Proto{
 		ID: h.ID, Name: h.Name, Args: h.Args, Ret: h.Ret, Acquire: h.AcquiresRef, Release: h.ReleaseArg,
-		Lock: h.Lock, UnderLock: h.Lock == abi.DropsLock, Sleeps: h.Sleepable,
+		Lock: h.Lock, UnderLock: h.Lock == abi.DropsLock, Sleeps: h.Sleepable, Callback: h.Callback,
 	}, nil
 }
 
@@ -150,6 +154,9 @@ func Check(s *state.State, l *mem.Layout, p *Proto, insn int, types []object.Use
 		return nil, f
 	}
 	if f := c.release(); f != nil {
+		return nil, f
+	}
+	if f := c.callback(); f != nil {
 		return nil, f
 	}
 	return c.out, c.result()

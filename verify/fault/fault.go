@@ -61,7 +61,7 @@ var All = []Fault{
 	WrongArgument{}, WrongSize{}, UnknownHelper{}, ForbiddenHelper{}, GPLHelper{}, MapHelper{}, WrongKey{},
 	SpecialField{}, MapProgram{}, LockState{}, RegionState{}, InRegion{},
 	LeakedReference{}, ReleaseUnowned{}, ReturnRange{}, StackPointerReturn{},
-	BadSignature{}, GlobalArgument{}, GlobalReturn{},
+	BadSignature{}, GlobalArgument{}, GlobalReturn{}, GlobalCallback{},
 }
 
 // Unsupported is no fault of the program: the target lacks something, or this

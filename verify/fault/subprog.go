@@ -73,3 +73,14 @@ func (GlobalReturn) Code() string { return "global-return" }
 func (f GlobalReturn) String() string {
 	return fmt.Sprintf("global function %s returns %s: it must return a number", f.Func, article(f.Kind))
 }
+
+// GlobalCallback is a global function that is used as a callback.
+type GlobalCallback struct {
+	mark
+	Func string
+}
+
+func (GlobalCallback) Code() string { return "global-callback" }
+func (f GlobalCallback) String() string {
+	return fmt.Sprintf("function %s is used as a callback and must be static", f.Func)
+}

@@ -80,6 +80,8 @@ func (l *Layout) Access(s *state.State, q Query) (Result, fault.Fault) {
 		f = l.ctx(base, q, &r)
 	case state.MapValue:
 		f = l.mapValue(s, base, q, &r)
+	case state.MapKey:
+		f = l.mapKey(base, q, &r)
 	case state.RingRecord, state.Mem:
 		f = sized(base, q, &r)
 	case state.BTF:

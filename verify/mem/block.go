@@ -27,7 +27,7 @@ type Span struct {
 // Takes reports whether calls can access memory through pointers of kind k.
 func Takes(k state.Kind) bool {
 	switch k {
-	case state.Stack, state.MapValue, state.RingRecord, state.Mem:
+	case state.Stack, state.MapValue, state.MapKey, state.RingRecord, state.Mem:
 		return true
 	}
 	return false
@@ -54,6 +54,8 @@ func (l *Layout) Block(s *state.State, b Block) (stack []Span, f fault.Fault) {
 		}
 		_, f := l.fenced(base, b.Base, 0, b.Size, false)
 		return nil, f
+	case state.MapKey:
+		return nil, l.mapKey(base, q, &r)
 	case state.RingRecord, state.Mem:
 		return nil, sized(base, q, &r)
 	}

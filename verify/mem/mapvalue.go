@@ -49,6 +49,18 @@ func MapPermits(m *object.Map, reg isa.Reg, write bool) fault.Fault {
 	return nil
 }
 
+// mapKey judges a key of a map, which may not change.
+func (l *Layout) mapKey(base *state.Reg, q Query, r *Result) fault.Fault {
+	r.Region = facts.Mem
+	if q.Write {
+		return fault.ReadOnly{Reg: q.Base, Kind: base.Describe()}
+	}
+	have := int64(l.Maps[base.Map].KeySize)
+	return within(base, q.Base, q.Off, q.Size, have, func(at fault.Span) fault.Fault {
+		return fault.MemBounds{Reg: q.Base, Kind: base.Describe(), MemSize: have, Off: at, Size: int64(q.Size)}
+	})
+}
+
 func valueBounds(m *object.Map, base *state.Reg, reg isa.Reg, off, size int) fault.Fault {
 	return within(base, reg, off, size, int64(m.ValueSize), func(at fault.Span) fault.Fault {
 		return fault.MapValueBounds{Reg: reg, Map: m.Name, ValueSize: int64(m.ValueSize), Off: at, Size: int64(size)}

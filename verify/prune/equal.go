@@ -48,7 +48,7 @@ func (t *Table) equal(c *Checkpoint, s *state.State, m mode) bool {
 		if a == b && c.precise == nil {
 			continue
 		}
-		if a.CallSite != b.CallSite || a.Sub != b.Sub {
+		if a.CallSite != b.CallSite || a.Sub != b.Sub || a.Turns > b.Turns {
 			return false
 		}
 		regs, slots := t.liveIn(c, i)
@@ -76,7 +76,11 @@ func (t *Table) liveIn(c *Checkpoint, i int) (live.Regs, live.Slots) {
 	if i == c.state.Depth()-1 {
 		return t.live.RegsAt(c.insn), slots
 	}
-	return t.live.RegsAt(c.state.Frame(i+1).CallSite+1) &^ 0b111111, slots
+	up := c.state.Frame(i + 1)
+	if up.Callback != nil { // the call is made again
+		return t.live.RegsAt(up.CallSite), slots
+	}
+	return t.live.RegsAt(up.CallSite+1) &^ 0b111111, slots
 }
 
 // know keeps what matters for c, of which all paths were walked.
@@ -125,7 +129,7 @@ func (t *Table) regEqual(a, b *state.Reg, precise bool, m mode) bool {
 	x, y := *a, *b
 	x.ID, y.ID, x.Ref, y.Ref = 0, 0, 0, 0
 	switch a.Kind {
-	case state.MapValue, state.RingRecord, state.Mem:
+	case state.MapValue, state.MapKey, state.RingRecord, state.Mem:
 		if !y.Val.In(x.Val) {
 			return false
 		}

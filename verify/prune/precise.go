@@ -27,9 +27,11 @@ type Step struct {
 type StepKind uint8
 
 const (
-	Plain  StepKind = iota
-	Enter           // call of a subprogram, in the caller's frame
-	Return          // exit from a subprogram, in the callee's frame
+	Plain          StepKind = iota
+	Enter                   // call of a subprogram, in the caller's frame
+	Return                  // exit from a subprogram, in the callee's frame
+	EnterCallback           // call of a callback, in the frame of the call that makes it
+	ReturnCallback          // exit from a callback, in its frame
 )
 
 // Place is a register or stack slot of a frame.
@@ -222,6 +224,9 @@ func undoJump(in isa.Insn, s *Step, need marks, dst, src live.Regs) {
 		callee := &need[s.Frame+1]
 		f.regs |= callee.regs & args
 		*callee = mark{}
+	case s.Kind == EnterCallback: // the callee's registers are made by the call
+		need[s.Frame+1] = mark{}
+	case s.Kind == ReturnCallback: // the caller's are what they were
 	case s.Kind == Return:
 		caller := &need[s.Frame-1]
 		f.regs |= caller.regs & 1

@@ -30,6 +30,7 @@ const (
 	FlowKeys   // the flow dissector's keys
 	TPBuffer   // the buffer of a writable tracepoint; its size is known when the program is attached
 	Buffer     // a buffer of the context; its size is known when the program is attached
+	MapKey     // within a key of a map, which may not change
 	numKinds
 )
 
@@ -37,7 +38,7 @@ var kindNames = [numKinds]string{
 	Uninit: "uninitialised value", Scalar: "number", Ctx: "context pointer", MapPtr: "map pointer", MapValue: "map value pointer",
 	Stack: "stack pointer", Packet: "packet pointer", PacketMeta: "packet metadata pointer", PacketEnd: "packet end pointer",
 	RingRecord: "ring buffer record pointer", Mem: "memory pointer", BTF: "typed kernel pointer", User: "typed user pointer",
-	Func: "function pointer", Sock: "socket pointer", SockCommon: "common socket pointer", TCPSock: "TCP socket pointer",
+	Func: "function pointer", MapKey: "map key pointer", Sock: "socket pointer", SockCommon: "common socket pointer", TCPSock: "TCP socket pointer",
 	XDPSock: "XDP socket pointer", FlowKeys: "flow keys pointer", TPBuffer: "tracepoint buffer pointer", Buffer: "buffer pointer",
 }
 

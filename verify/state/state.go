@@ -1,6 +1,7 @@
 package state
 
 import (
+	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/verify/scalar"
 )
@@ -12,10 +13,15 @@ const NumRegs = 11
 type Frame struct {
 	Regs     [NumRegs]Reg
 	Slots    []Slot // Slots[0] is just below the frame pointer
-	CallSite int    // slot of the call that made it; -1 for the program itself
+	CallSite int    // slot of the call that made it; -1 for what is walked on its own
 	Sub      int    // index of the subprogram
 	// Chain numbers the chain of calls that made it, once that was asked (package live).
 	Chain int32
+
+	// Callback: the call at CallSite calls this function any number of times.
+	Callback *abi.Callback
+	// Turns counts the callbacks of the call that this frame is at.
+	Turns int
 
 	shared bool // another State has it too: copy before a change
 }
@@ -34,6 +40,10 @@ type State struct {
 	refs   []Ref
 	ids    *uint32
 	Regions
+
+	// MayGotos and Unrolls count how often the path took may_goto's way on,
+	// and how many callbacks it walked: equal states that differ in them are no endless loop.
+	MayGotos, Unrolls int
 }
 
 // New is the state at a program's entry: r1 the context, r10 the frame pointer.
@@ -56,7 +66,7 @@ func (s *State) Clone() *State {
 	for _, f := range s.frames {
 		f.shared = true
 	}
-	c := &State{frames: append(make([]*Frame, 0, len(s.frames)), s.frames...), ids: s.ids, Regions: s.Regions}
+	c := &State{frames: append(make([]*Frame, 0, len(s.frames)), s.frames...), ids: s.ids, Regions: s.Regions, MayGotos: s.MayGotos, Unrolls: s.Unrolls}
 	if len(s.refs) > 0 {
 		c.refs = append([]Ref(nil), s.refs...)
 	}
@@ -107,6 +117,43 @@ func (s *State) Push(callSite, sub int) {
 		caller.Regs[r] = Reg{}
 	}
 	s.frames = append(s.frames, f)
+}
+
+// PushCallback enters function sub, which the call at callSite calls with args
+// in r1 and behind. The caller keeps its registers: the call is made again afterwards.
+func (s *State) PushCallback(callSite, sub int, args []Reg, cb *abi.Callback) {
+	f := &Frame{CallSite: callSite, Sub: sub, Callback: cb}
+	for i, v := range args {
+		f.Regs[isa.R1+isa.Reg(i)] = v
+	}
+	f.Regs[isa.R10] = Pointer(Stack)
+	f.Regs[isa.R10].Frame = uint8(len(s.frames))
+	s.Edit(len(s.frames)-1).Turns++
+	s.Unrolls++
+	s.frames = append(s.frames, f)
+}
+
+// EndTurns notes that the call that the current frame was at is done.
+func (s *State) EndTurns() {
+	if s.Top().Turns != 0 {
+		s.Edit(len(s.frames) - 1).Turns = 0
+	}
+}
+
+// Begin makes s, which NewAt made, the entry of a callback that is called on its own with args.
+func (s *State) Begin(args []Reg, cb *abi.Callback) {
+	f := s.frames[0]
+	f.Callback = cb
+	for i, v := range args {
+		f.Regs[isa.R1+isa.Reg(i)] = v
+	}
+}
+
+// PopCallback returns from a callback to the call that made it and gives its slot.
+func (s *State) PopCallback() (callSite int) {
+	f := s.Top()
+	s.frames = s.frames[:len(s.frames)-1]
+	return f.CallSite
 }
 
 // Pop returns to the caller with r0 and gives the slot of the call.
