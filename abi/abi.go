@@ -183,8 +183,18 @@ type Helper struct {
 	GPL   bool // for programs under a GPL-compatible license only
 	Since Version
 
-	// Named: only the number, the name and who may call it are known, no prototype.
-	Named bool
+	// Sizes are the bytes of its ArgFixedMem and ArgFixedWritableMem arguments, in order.
+	Sizes []int
+	// Type is the kernel struct that its ArgBTF argument points to, RetType the one that it returns.
+	Type, RetType string
+	// CastArg is the 1-based argument whose object it returns in another view, with the same reference; 0 for none.
+	CastArg int
+	// LengthOrError: it returns at most the size that it was given, or an error number.
+	LengthOrError bool
+	// ChangesMap: it changes the map, other than through a pointer to a value.
+	ChangesMap bool
+	// ZeroFlags: the last argument must be 0.
+	ZeroFlags bool
 	// Sleepable: for sleepable programs only.
 	Sleepable bool
 	// Perfmon: tracing program types, and others only with CAP_PERFMON.
@@ -204,8 +214,18 @@ type Helper struct {
 	// Progs lists the program types that have it; nil: every type. StructOps and
 	// Ext are in no list: what they may call depends on what they stand for.
 	Progs []ProgType
-	// Expected narrows Progs for Tracing: the attach types that have it; nil: all.
-	Expected []AttachType
+	// Expected narrows one of Progs: the attach types that have it; nil: all.
+	// It is Tracing, or what ExpectedOf says.
+	Expected   []AttachType
+	ExpectedOf ProgType
+	// Except are attach types that don't have it, whatever the program type.
+	Except []AttachType
+	// Iters narrows Tracing to these iterators; nil: whatever Expected says.
+	Iters []string
+	// Targets narrows Tracing's fentry, fexit and typed tracepoints to these
+	// functions and events; nil: all. With NotTargets only those whose name does not begin so.
+	Targets    []string
+	NotTargets string
 }
 
 // LockRole is what a function does with a lock.
@@ -221,28 +241,45 @@ const (
 type ArgKind uint8
 
 const (
-	ArgNone            ArgKind = iota
-	ArgAnything                // any initialised register; a pointer only when privileged
-	ArgConstMapPtr             // a map, from a 64-bit load
-	ArgMapKey                  // readable memory of the map's key size
-	ArgMapValue                // readable memory of the map's value size
-	ArgUninitMapValue          // writable memory of the map's value size
-	ArgMem                     // readable memory; its size is the next argument
-	ArgMemOrNull               // the same, or NULL with size 0
-	ArgUninitMem               // writable memory; its size is the next argument
-	ArgConstSize               // size of the memory before: at least 1
-	ArgConstSizeOrZero         // size of the memory before: 0 allowed
-	ArgCtx                     // the program's context, unmodified
-	ArgConstAllocSize          // a constant: the size of the memory returned
-	ArgRingMem                 // a ring-buffer record from bpf_ringbuf_reserve, at its start
-	ArgConstStr                // NUL-terminated string in a read-only map value
-	ArgBTFTask                 // trusted pointer to task_struct
-	ArgFuncPtr                 // a subprogram (callback)
-	ArgStackOrNull             // callback context: stack pointer or NULL
-	ArgConst                   // a constant scalar (kfunc __k)
-	ArgUninitMemOrNull         // writable memory or NULL with size 0; its size is the next argument
-	ArgUninitU64               // eight writable bytes, aligned
-	ArgSpinLock                // a struct bpf_spin_lock in a map's value
+	ArgNone             ArgKind = iota
+	ArgAnything                 // any initialised register; a pointer only when privileged
+	ArgConstMapPtr              // a map, from a 64-bit load
+	ArgMapKey                   // readable memory of the map's key size
+	ArgMapValue                 // readable memory of the map's value size
+	ArgUninitMapValue           // writable memory of the map's value size
+	ArgMem                      // readable memory; its size is the next argument
+	ArgMemOrNull                // the same, or NULL with size 0
+	ArgUninitMem                // writable memory; its size is the next argument
+	ArgConstSize                // size of the memory before: at least 1
+	ArgConstSizeOrZero          // size of the memory before: 0 allowed
+	ArgCtx                      // the program's context, unmodified
+	ArgConstAllocSize           // a constant: the size of the memory returned
+	ArgRingMem                  // a ring-buffer record from bpf_ringbuf_reserve, at its start
+	ArgConstStr                 // NUL-terminated string in a read-only map value
+	ArgBTF                      // pointer to the kernel struct in Type
+	ArgFuncPtr                  // a subprogram (callback)
+	ArgStackOrNull              // callback context: stack pointer or NULL
+	ArgConst                    // a constant scalar (kfunc __k)
+	ArgUninitMemOrNull          // writable memory or NULL with size 0; its size is the next argument
+	ArgUninitU64                // eight writable bytes, aligned
+	ArgWritableMem              // memory that is read and written; its size is the next argument
+	ArgFixedMem                 // readable memory of the bytes in Sizes
+	ArgFixedWritableMem         // memory of the bytes in Sizes that is read and written, aligned
+	ArgMapValueOrNull           // readable memory of the map's value size, or NULL
+	ArgCtxOrNull                // the program's context, or NULL
+	ArgBTFOrNull                // pointer to the kernel struct in Type, or NULL
+	ArgSockCommon               // bpf_sock, bpf_tcp_sock or bpf_xdp_sock
+	ArgSockOrNull               // bpf_sock of a full socket, or NULL
+	ArgAnySock                  // what ArgSockCommon takes, or a pointer to the kernel's struct sock_common
+	ArgAnySockOrNull            // the same, or NULL
+	ArgPerCPU                   // per-CPU variable of the kernel
+	ArgSpinLock                 // bpf_spin_lock in a map value or allocated object
+	ArgTimer                    // bpf_timer in a map value
+	ArgKptr                     // field of a map value or allocated object that holds a kernel pointer
+	ArgKptrValue                // what ArgKptr holds: an owned reference, or NULL
+	ArgDynptr                   // initialised dynptr
+	ArgUninitDynptr             // stack for a dynptr
+	ArgRingDynptr               // dynptr of a reserved ring-buffer record
 )
 
 // RetKind is what a helper or kfunc returns.
@@ -253,8 +290,18 @@ const (
 	RetVoid
 	RetMapValueOrNull
 	RetRingMemOrNull // memory of the size in the ArgConstAllocSize argument
-	RetBTFTask       // trusted pointer to task_struct
+	RetBTFTrusted    // trusted pointer to the kernel struct in RetType
 	RetUserCast      // gtrace_user_cast: a typed, untrusted, user-space pointer
+	RetMapValue
+	RetBTF // pointer to the kernel struct in RetType
+	RetBTFOrNull
+	RetSockOrNull
+	RetSockCommonOrNull
+	RetTCPSockOrNull
+	RetPerCPU // this CPU's instance of the variable in the ArgPerCPU argument
+	RetPerCPUOrNull
+	RetKptrOrNull      // what the ArgKptr argument held
+	RetDynptrMemOrNull // memory of the size in the ArgConstAllocSize argument, within the dynptr's
 )
 
 // Pseudo-kfuncs that only gtrace's own engine has (docs/rationale.md, "Why pseudo-kfuncs?").

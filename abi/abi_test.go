@@ -63,18 +63,26 @@ func TestTables(t *testing.T) {
 		if h == nil || h.ID != id || HelperByName(h.Name) != h || h.Since == 0 {
 			t.Fatalf("helper %d: row %+v", id, h)
 		}
-		if h.Named && (h.Args != nil || h.Ret != 0 || h.MapTypes != nil) {
-			t.Errorf("%s: Named, but has a prototype", h.Name)
-		}
+		fixed, typed := 0, false
 		for i, a := range h.Args {
+			switch a {
+			case ArgFixedMem, ArgFixedWritableMem:
+				fixed++
+			case ArgBTF, ArgBTFOrNull:
+				typed = true
+			}
 			next := ArgNone
 			if i+1 < len(h.Args) {
 				next = h.Args[i+1]
 			}
-			sized := a == ArgMem || a == ArgMemOrNull || a == ArgUninitMem || a == ArgUninitMemOrNull
+			sized := a == ArgMem || a == ArgMemOrNull || a == ArgUninitMem || a == ArgUninitMemOrNull || a == ArgWritableMem
 			if sized != (next == ArgConstSize || next == ArgConstSizeOrZero) {
 				t.Errorf("%s: argument %d and its size don't pair", h.Name, i+1)
 			}
+		}
+		returns := h.Ret == RetBTF || h.Ret == RetBTFOrNull || h.Ret == RetBTFTrusted
+		if fixed != len(h.Sizes) || typed != (h.Type != "") || returns != (h.RetType != "") {
+			t.Errorf("%s: sizes %v, types %q and %q don't fit its arguments and result", h.Name, h.Sizes, h.Type, h.RetType)
 		}
 	}
 	if HelperByID(0) != nil || HelperByID(212) != nil || HelperByID(-1) != nil || HelperByName("") != nil || HelperByName("bpf_nope") != nil {

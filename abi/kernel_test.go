@@ -139,18 +139,18 @@ func TestHelpersKernel(t *testing.T) {
 			insns := append(append(slot(0x85, 0, 0, h.ID), slot(0xb7, 0, 0, 0)...), slot(0x95, 0, 0, 0)...)
 			log, _ := tryLoad(a, ids[a], insns, "GPL", buf)
 			has := true
-			for _, w := range []string{"unknown func", "cannot use helper", "invalid func", "supported only for", "not supported for program type"} {
+			for _, w := range []string{"unknown func", "cannot use helper", "invalid func", "supported only for", "not supported for program type", "not allowed in probe"} {
 				has = has && !strings.Contains(log, w)
 			}
 			pairs++
-			if has != h.Has(p) {
-				t.Errorf("%s (sleepable %v), %s: kernel has it: %v, table: %v\n%s", p.Name, a.Sleepable, h.Name, has, h.Has(p), log)
+			if has != h.Has(a) {
+				t.Errorf("%s (sleepable %v), %s: kernel has it: %v, table: %v\n%s", p.Name, a.Sleepable, h.Name, has, h.Has(a), log)
 				continue
 			}
 			if !has {
 				continue
 			}
-			if sleeps := strings.Contains(log, "might sleep"); sleeps != (h.Sleepable && !a.Sleepable) && !h.Named {
+			if sleeps := strings.Contains(log, "might sleep"); sleeps != (h.Sleepable && !a.Sleepable) {
 				t.Errorf("%s, %s: kernel wants a sleepable program: %v\n%s", p.Name, h.Name, sleeps, log)
 			}
 			log, _ = tryLoad(a, ids[a], insns, "Proprietary", buf)

@@ -9,16 +9,25 @@ import (
 
 // Map types that a helper's map argument may have.
 var (
-	mapsProgArray  = []MapType{MapProgArray}
-	mapsPerfEvent  = []MapType{MapPerfEvent}
-	mapsRingBuf    = []MapType{MapRingBuf}
-	mapsStackTrace = []MapType{MapStackTrace}
-	mapsCgroup     = []MapType{MapCgroupArray}
-	mapsRedirect   = []MapType{MapDevmap, MapDevmapHash, MapCpumap, MapXSKmap}
-	mapsPush       = []MapType{MapQueue, MapStack, MapBloom}
-	mapsPop        = []MapType{MapQueue, MapStack}
-	mapsPerCPU     = []MapType{MapPerCPUArray, MapPerCPUHash, MapLRUPerCPUHash}
-	mapsForEach    = []MapType{MapHash, MapArray, MapPerCPUHash, MapPerCPUArray, MapLRUHash, MapLRUPerCPUHash}
+	mapsProgArray     = []MapType{MapProgArray}
+	mapsPerfEvent     = []MapType{MapPerfEvent}
+	mapsRingBuf       = []MapType{MapRingBuf}
+	mapsStackTrace    = []MapType{MapStackTrace}
+	mapsCgroup        = []MapType{MapCgroupArray}
+	mapsRedirect      = []MapType{MapDevmap, MapDevmapHash, MapCpumap, MapXSKmap}
+	mapsPush          = []MapType{MapQueue, MapStack, MapBloom}
+	mapsPop           = []MapType{MapQueue, MapStack}
+	mapsPerCPU        = []MapType{MapPerCPUArray, MapPerCPUHash, MapLRUPerCPUHash}
+	mapsSockmap       = []MapType{MapSockmap}
+	mapsSockhash      = []MapType{MapSockhash}
+	mapsReuseport     = []MapType{MapReuseport, MapSockmap, MapSockhash}
+	mapsCgroupStorage = []MapType{MapCgroupStor, MapPerCPUCgStor}
+	mapsSKStorage     = []MapType{MapSKStorage}
+	mapsInodeStorage  = []MapType{MapInodeStorage}
+	mapsTaskStorage   = []MapType{MapTaskStorage}
+	mapsCgrpStorage   = []MapType{MapCgrpStorage}
+	mapsUserRingBuf   = []MapType{MapUserRingBuf}
+	mapsForEach       = []MapType{MapHash, MapArray, MapPerCPUHash, MapPerCPUArray, MapLRUHash, MapLRUPerCPUHash}
 )
 
 var mapNames = [...]string{

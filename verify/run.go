@@ -122,7 +122,7 @@ func (w *walk) prepare() string {
 	}
 	w.row = row
 	w.rules = call.Rules{
-		Program: row, License: img.License, GPL: slices.Contains(gplLicenses, img.License),
+		Program: row, Attach: img.Attach, License: img.License, GPL: slices.Contains(gplLicenses, img.License),
 		Version: t.Version, Pseudo: t.Engine == image.EngineUser, Kfuncs: img.Kfuncs,
 	}
 	maps, inner := withInner(img.Maps)
@@ -180,8 +180,8 @@ func (w *walk) shape() (int, fault.Fault) {
 func (w *walk) args(in isa.Insn) int {
 	switch in.Src {
 	case isa.CallHelper:
-		if h := abi.HelperByID(in.Imm); h != nil && h.Name != "" && !h.Named {
-			return len(h.Args)
+		if h := abi.HelperByID(in.Imm); h != nil && h.Name != "" {
+			return len(h.For(w.img.Attach.Type).Args)
 		}
 	case isa.CallKfunc:
 		for _, k := range abi.Kfuncs {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/cilium/ebpf/btf"
-
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/verify/fault"
@@ -23,9 +21,19 @@ var wants = map[abi.ArgKind]string{
 	abi.ArgUninitMapValue: "a pointer to memory for a value", abi.ArgMem: "a pointer to memory", abi.ArgMemOrNull: "a pointer to memory or NULL",
 	abi.ArgUninitMem: "a pointer to memory", abi.ArgUninitMemOrNull: "a pointer to memory or NULL", abi.ArgUninitU64: "a pointer to 8 bytes of memory",
 	abi.ArgConstSize: "a number", abi.ArgConstSizeOrZero: "a number", abi.ArgConstAllocSize: "a constant number", abi.ArgConst: "a constant number",
-	abi.ArgCtx: "the context", abi.ArgRingMem: "a reserved ring buffer record", abi.ArgConstStr: "a constant string", abi.ArgBTFTask: "a task_struct of the kernel",
-	abi.ArgSpinLock: "a pointer to the struct bpf_spin_lock in a map's value",
-	abi.ArgFuncPtr:  "the address of a function", abi.ArgStackOrNull: "a pointer to the stack or NULL",
+	abi.ArgCtx: "the context", abi.ArgRingMem: "a reserved ring buffer record", abi.ArgConstStr: "a constant string", abi.ArgBTF: "a typed pointer to struct ", abi.ArgBTFOrNull: "NULL or a typed pointer to struct ",
+	abi.ArgWritableMem: "a pointer to memory that may be written", abi.ArgFixedMem: "a pointer to memory", abi.ArgFixedWritableMem: "a pointer to memory that may be written",
+	abi.ArgMapValueOrNull: "a pointer to a value or NULL", abi.ArgCtxOrNull: "the context or NULL", abi.ArgSockCommon: "a socket",
+	abi.ArgSockOrNull: "a full socket or NULL", abi.ArgAnySock: "a socket", abi.ArgAnySockOrNull: "a socket or NULL", abi.ArgPerCPU: "a per-CPU variable",
+	abi.ArgSpinLock: "a pointer to the struct bpf_spin_lock in a map's value", abi.ArgTimer: "a bpf_timer", abi.ArgKptr: "a field for a kernel pointer", abi.ArgKptrValue: "an owned kernel pointer or NULL",
+	abi.ArgDynptr: "a dynptr", abi.ArgUninitDynptr: "stack for a dynptr", abi.ArgRingDynptr: "a dynptr of a ring buffer's record",
+	abi.ArgFuncPtr: "the address of a function", abi.ArgStackOrNull: "a pointer to the stack or NULL",
+}
+
+// orNull are the kinds of arguments that may be NULL, or a pointer that may be.
+var orNull = map[abi.ArgKind]bool{
+	abi.ArgMemOrNull: true, abi.ArgUninitMemOrNull: true, abi.ArgMapValueOrNull: true, abi.ArgCtxOrNull: true, abi.ArgBTFOrNull: true,
+	abi.ArgSockOrNull: true, abi.ArgAnySockOrNull: true,
 }
 
 // argument judges argument i, counted from 0.
@@ -36,6 +44,9 @@ func (c *checker) argument(i int, kind abi.ArgKind) fault.Fault {
 		return fault.UninitRegister{Reg: r}
 	}
 	wrong := fault.WrongArgument{Func: c.p.Name, Arg: i + 1, Want: wants[kind], Got: v.Describe()}
+	if orNull[kind] && v.IsNull() {
+		return nil
+	}
 	switch kind {
 	case abi.ArgNone, abi.ArgAnything:
 		return nil
@@ -45,52 +56,65 @@ func (c *checker) argument(i int, kind abi.ArgKind) fault.Fault {
 		}
 		c.out.Map, c.m = int(v.Map), c.l.Maps[v.Map]
 		return nil
-	case abi.ArgMapKey, abi.ArgMapValue, abi.ArgUninitMapValue:
+	case abi.ArgMapKey, abi.ArgMapValue, abi.ArgMapValueOrNull, abi.ArgUninitMapValue:
 		return c.mapMemory(r, v, kind, wrong)
-	case abi.ArgMem, abi.ArgUninitMem, abi.ArgMemOrNull, abi.ArgUninitMemOrNull:
-		orNull := kind == abi.ArgMemOrNull || kind == abi.ArgUninitMemOrNull
-		if orNull && v.IsNull() {
-			return nil
-		}
-		return c.pointer(v, wrong)
+	case abi.ArgMem, abi.ArgUninitMem, abi.ArgWritableMem, abi.ArgMemOrNull, abi.ArgUninitMemOrNull:
+		return c.pointer(v, kind, wrong)
 	case abi.ArgConstSize, abi.ArgConstSizeOrZero:
 		return c.size(i, r, v, kind, wrong)
-	case abi.ArgUninitU64:
-		if f := c.pointer(v, wrong); f != nil {
-			return f
-		}
-		if off, ok := v.ConstOff(); v.Kind == state.Stack && (!ok || off%8 != 0) {
-			return fault.Misaligned{Reg: r, Kind: v.Describe(), Off: v.Span(0), Size: 8}
-		}
-		return c.block(mem.Block{Base: r, Size: 8, Write: true, Fresh: true})
+	case abi.ArgUninitU64, abi.ArgFixedMem, abi.ArgFixedWritableMem:
+		return c.fixedMem(r, v, kind, wrong)
+	case abi.ArgConstAllocSize, abi.ArgConst:
+		return c.constant(r, v, kind, wrong)
 	}
 	return c.special(r, v, kind, wrong)
+}
+
+// fixedMem judges memory of a size that the prototype says.
+func (c *checker) fixedMem(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
+	if f := c.pointer(v, kind, wrong); f != nil {
+		return f
+	}
+	b := mem.Block{Base: r, Size: 8, Write: kind != abi.ArgFixedMem, Fresh: kind == abi.ArgUninitU64}
+	if kind != abi.ArgUninitU64 {
+		b.Size = c.p.Helper.Sizes[c.fixed]
+		c.fixed++
+	}
+	if b.Write && v.Kind == state.Stack {
+		if off, ok := v.ConstOff(); !ok || off%int64(b.Size) != 0 {
+			return fault.Misaligned{Reg: r, Kind: v.Describe(), Off: v.Span(0), Size: int64(b.Size)}
+		}
+	}
+	return c.block(b)
+}
+
+// constant requires a number that is known.
+func (c *checker) constant(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
+	if v.Kind != state.Scalar {
+		return wrong
+	}
+	if !v.Val.IsConst() {
+		return fault.WrongSize{Func: c.p.Name, Arg: int(r), Value: fault.Span{Lo: v.Val.SMin, Hi: v.Val.SMax}, Reason: fault.SizeVariable}
+	}
+	c.out.Exact = append(c.out.Exact, r)
+	c.constArg = v.Val.Value()
+	if kind == abi.ArgConstAllocSize {
+		if v.Val.Value() >= 1<<31 {
+			return fault.Unsupported{What: fmt.Sprintf("%s of %d bytes", c.p.Name, v.Val.Value())}
+		}
+		c.allocSize = int(v.Val.Value())
+	}
+	return nil
 }
 
 // special judges the kinds of arguments that are no plain memory.
 func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
 	switch kind {
-	case abi.ArgCtx:
+	case abi.ArgCtx, abi.ArgCtxOrNull:
 		if v.Kind != state.Ctx {
 			return wrong
 		}
 		return unmoved(r, v)
-	case abi.ArgConstAllocSize, abi.ArgConst:
-		if v.Kind != state.Scalar {
-			return wrong
-		}
-		if !v.Val.IsConst() {
-			return fault.WrongSize{Func: c.p.Name, Arg: int(r), Value: fault.Span{Lo: v.Val.SMin, Hi: v.Val.SMax}, Reason: fault.SizeVariable}
-		}
-		c.out.Exact = append(c.out.Exact, r)
-		c.constArg = v.Val.Value()
-		if kind == abi.ArgConstAllocSize {
-			if v.Val.Value() >= 1<<31 {
-				return fault.Unsupported{What: fmt.Sprintf("%s of %d bytes", c.p.Name, v.Val.Value())}
-			}
-			c.allocSize = int(v.Val.Value())
-		}
-		return nil
 	case abi.ArgRingMem:
 		if v.Kind != state.RingRecord || v.Nullable {
 			return wrong
@@ -98,8 +122,10 @@ func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault
 		return unmoved(r, v)
 	case abi.ArgConstStr:
 		return c.constString(r, v, wrong)
-	case abi.ArgBTFTask:
-		return c.task(r, v, wrong)
+	case abi.ArgBTF, abi.ArgBTFOrNull, abi.ArgPerCPU:
+		return c.kernelObject(r, v, kind, wrong)
+	case abi.ArgSockCommon, abi.ArgSockOrNull, abi.ArgAnySock, abi.ArgAnySockOrNull:
+		return c.socket(r, v, kind, wrong)
 	case abi.ArgSpinLock:
 		return c.spinLock(r, v, wrong)
 	case abi.ArgFuncPtr:
@@ -113,7 +139,7 @@ func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault
 		}
 		return nil
 	}
-	return fault.Unsupported{What: fmt.Sprintf("argument %d of %s", r, c.p.Name)}
+	return fault.Unsupported{What: fmt.Sprintf("argument %d of %s, %s", r, c.p.Name, wants[kind])}
 }
 
 func unmoved(r isa.Reg, v *state.Reg) fault.Fault {
@@ -125,16 +151,27 @@ func unmoved(r isa.Reg, v *state.Reg) fault.Fault {
 }
 
 // pointer requires a pointer to memory that calls can access.
-func (c *checker) pointer(v *state.Reg, wrong fault.WrongArgument) fault.Fault {
+func (c *checker) pointer(v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
 	switch {
 	case v.Kind == state.Packet, v.Kind == state.PacketMeta:
 		return fault.Unsupported{What: "packet data as an argument"}
-	case v.Kind == state.BTF && v.Trust == state.Trusted && !v.Nullable:
-		return fault.Unsupported{What: "typed kernel memory as an argument of " + c.p.Name}
-	case !mem.Takes(v.Kind), v.Nullable:
+	case v.Kind == state.BTF && v.Trust == state.Trusted && v.Tagged == state.NoTag && !v.Nullable && onlyReads(kind):
+		return nil
+	case !mem.Takes(v.Kind), v.Nullable && !orNull[kind]:
+		return wrong
+	case v.Kind == state.Mem && v.ReadOnly && !onlyReads(kind):
 		return wrong
 	}
 	return nil
+}
+
+// onlyReads reports whether helpers promise not to write to memory of this kind.
+func onlyReads(kind abi.ArgKind) bool {
+	switch kind {
+	case abi.ArgMem, abi.ArgMemOrNull, abi.ArgFixedMem:
+		return true
+	}
+	return false
 }
 
 func (c *checker) block(b mem.Block) fault.Fault {
@@ -145,9 +182,9 @@ func (c *checker) block(b mem.Block) fault.Fault {
 
 func (c *checker) mapMemory(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
 	if kind == abi.ArgMapValue && sockets(c.m.Type) {
-		return fault.Unsupported{What: "sockets as values of map " + c.m.Name}
+		return c.socket(r, v, abi.ArgAnySock, wrong)
 	}
-	if f := c.pointer(v, wrong); f != nil {
+	if f := c.pointer(v, kind, wrong); f != nil {
 		return f
 	}
 	b := mem.Block{Base: r, Size: int(c.m.ValueSize)}
@@ -155,7 +192,8 @@ func (c *checker) mapMemory(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fau
 	case abi.ArgMapKey:
 		b.Size = int(c.m.KeySize)
 	case abi.ArgUninitMapValue:
-		b.Write, b.Fresh = true, true
+		b.Write = c.m.Type != abi.MapBloom // which reads the value that it looks for
+		b.Fresh = b.Write
 	}
 	if b.Size == 0 {
 		return fault.WrongKey{Func: c.p.Name, Map: c.m.Name}
@@ -191,7 +229,8 @@ func (c *checker) size(i int, r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong f
 	}
 	before := c.p.Args[i-1]
 	fresh := before == abi.ArgUninitMem || before == abi.ArgUninitMemOrNull
-	return c.block(mem.Block{Base: r - 1, Size: int(v.Val.UMax), Write: fresh, Fresh: fresh && v.Val.IsConst()})
+	write := fresh || before == abi.ArgWritableMem
+	return c.block(mem.Block{Base: r - 1, Size: int(v.Val.UMax), Write: write, Fresh: fresh && v.Val.IsConst()})
 }
 
 // constString requires a NUL-terminated string in global data that never changes.
@@ -213,15 +252,4 @@ func (c *checker) constString(r isa.Reg, v *state.Reg, wrong fault.WrongArgument
 		return wrong
 	}
 	return nil
-}
-
-func (c *checker) task(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) fault.Fault {
-	if v.Kind != state.BTF || v.Nullable || v.Trust == state.Untrusted || v.Tagged != state.NoTag {
-		return wrong
-	}
-	if t, ok := c.l.Types.At(v.Type).Type.(*btf.Struct); !ok || t.Name != "task_struct" {
-		wrong.Got = "a pointer to " + c.l.Types.Name(v.Type)
-		return wrong
-	}
-	return unmoved(r, v)
 }

@@ -58,6 +58,8 @@ func (l *Layout) Block(s *state.State, b Block) (stack []Span, f fault.Fault) {
 		return nil, l.mapKey(base, q, &r)
 	case state.RingRecord, state.Mem:
 		return nil, sized(base, q, &r)
+	case state.BTF:
+		return nil, l.kernel(base, q, &r)
 	}
 	return nil, fault.InvalidDeref{Reg: b.Base, Kind: base.Describe(), Write: b.Write}
 }
