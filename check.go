@@ -3,39 +3,48 @@ package gtrace
 // This file defines Check and Verdict: would a program load, and why not?
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/image"
+	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/object"
-	"github.com/gtrace-dev/gtrace/script"
 	"github.com/gtrace-dev/gtrace/verify"
 )
 
-// Verdict is what Check says of one program. Its JSON form is stable.
+// Verdict is what Check says of one program for one target. Its JSON form is stable.
 type Verdict struct {
-	File      string `json:"file"`
-	Program   string `json:"program"`
-	Section   string `json:"section"`
-	Type      string `json:"type"`
-	Target    string `json:"target"`
-	Verdict   string `json:"verdict"` // accept, reject, unsupported, error
-	Code      string `json:"code"`    // of a rejection: "nullable-deref", …
-	Message   string `json:"message"` // one line
-	Source    string `json:"source"`  // file:line
-	Insns     int    `json:"insns"`
-	Processed int    `json:"processed"`
-	States    int    `json:"states"`
-	TimeUS    int64  `json:"time_us"`
+	File    string `json:"file"`
+	Program string `json:"program"`
+	Section string `json:"section"`
+	Type    string `json:"type"`
+	Target  string `json:"target"`
+	Verdict string `json:"verdict"` // accept, reject, unsupported, error
+	Code    string `json:"code"`    // of a rejection: "nullable-deref", …
+	// Since is the first release that has what an unsupported program needs; "" when no release is the matter.
+	Since   string `json:"since"`
+	Message string `json:"message"` // one line
+	Source  string `json:"source"`  // file:line
+
+	License      string   `json:"license"`
+	GPLOnlyCalls []string `json:"gpl_only_calls"` // helpers and kernel functions that want a GPL-compatible license, sorted
+
+	Insns      int   `json:"insns"`
+	Processed  int   `json:"processed"`
+	States     int   `json:"states"`
+	StackDepth int   `json:"stack_depth"` // bytes, the deepest chain of calls
+	TimeUS     int64 `json:"time_us"`
+
+	// Err is why the program was not accepted: *verify.Rejection,
+	// *verify.Unsupported, *image.Unsupported, or what is wrong with the object.
+	Err error `json:"-"`
 }
 
 // The verdicts.
@@ -46,46 +55,108 @@ const (
 	Unreadable  = "error"       // an unreadable or inconsistent input
 )
 
-// Check verifies every program of o, which is an *object.Object or a
-// *ebpf.CollectionSpec, for the running kernel (or the types in c.BTFFile).
-func Check(ctx context.Context, o any, c Config) ([]Verdict, error) {
-	var obj *object.Object
-	switch o := o.(type) {
-	case *object.Object:
-		obj = o
-	case *ebpf.CollectionSpec:
-		var err error
-		if obj, err = object.FromSpec(o); err != nil {
-			return nil, err
-		}
-	default:
-		return nil, fmt.Errorf("cannot check a %T: expected *object.Object or *ebpf.CollectionSpec", o)
-	}
-	target, err := c.target(image.EngineKernel)
+// CheckOptions say for which kernels to check. The zero value: for the running one.
+type CheckOptions struct {
+	Targets      []string // "running", or a release: "6.1", "5.10.223"; nil: the running kernel
+	BTFFile      string   // kernel types for the one target; "": the running kernel's, or none
+	ConfigFile   string   // the kernel's configuration for the one target, as /boot/config-*; without Targets it also names the release
+	Unprivileged bool     // loaded without CAP_BPF and CAP_PERFMON
+	Programs     []string // only these; nil: all
+}
+
+// Check verifies every program of spec for every target: a verdict for each,
+// program by program. Nothing is loaded. The error is about spec or the
+// targets; what is wrong with one program is in its Verdict.
+func Check(ctx context.Context, spec *ebpf.CollectionSpec, o CheckOptions) ([]Verdict, error) {
+	obj, err := object.FromSpec(spec)
 	if err != nil {
 		return nil, err
 	}
-	return checkAll(ctx, obj, target), nil
+	return CheckObject(ctx, obj, o)
 }
 
-func checkAll(ctx context.Context, o *object.Object, t *image.Target) []Verdict {
-	list := make([]Verdict, 0, len(o.Programs))
-	for _, f := range o.Programs {
-		list = append(list, checkProgram(ctx, o, f, t))
+// CheckObject is Check for what object.Read has read.
+func CheckObject(ctx context.Context, obj *object.Object, o CheckOptions) ([]Verdict, error) {
+	targets, err := o.targets()
+	if err != nil {
+		return nil, err
 	}
-	return list
+	for _, name := range o.Programs {
+		if !slices.ContainsFunc(obj.Programs, func(f *object.Func) bool { return f.Name == name }) {
+			return nil, fmt.Errorf("%s: no program %q", obj.Name, name)
+		}
+	}
+	var list []Verdict
+	for _, f := range obj.Programs {
+		if o.Programs != nil && !slices.Contains(o.Programs, f.Name) {
+			continue
+		}
+		for _, t := range targets {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			list = append(list, checkProgram(ctx, obj, f, t))
+		}
+	}
+	return list, nil
+}
+
+// targets makes the targets to check for.
+func (o CheckOptions) targets() ([]*image.Target, error) {
+	names := o.Targets
+	if len(names) == 0 {
+		names = []string{"running"}
+		if r := image.ConfigRelease(o.ConfigFile); o.ConfigFile != "" && r != "" {
+			names = []string{r}
+		}
+	}
+	if len(names) > 1 && (o.BTFFile != "" || o.ConfigFile != "") {
+		return nil, errors.New("kernel types and a configuration belong to one target: check the others on their own")
+	}
+	list := make([]*image.Target, len(names))
+	for i, name := range names {
+		var err error
+		if list[i], err = o.target(name); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func (o CheckOptions) target(name string) (t *image.Target, err error) {
+	if name == "running" {
+		t, err = image.Running()
+	} else {
+		t, err = image.ForRelease(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.BTFFile != "" {
+		t.UseBTF(o.BTFFile)
+	}
+	if o.ConfigFile != "" {
+		if err := t.UseConfig(o.ConfigFile); err != nil {
+			return nil, err
+		}
+	}
+	if o.Unprivileged {
+		t.Privileged = false
+		t.Name += ", unprivileged"
+	}
+	return t, nil
 }
 
 func checkProgram(ctx context.Context, o *object.Object, f *object.Func, t *image.Target) Verdict {
 	v := Verdict{
-		File: o.Name, Program: f.Name, Section: f.Section,
-		Type: typeName(f.Attach.Type), Target: t.Name, Insns: len(f.Insns),
+		File: o.Name, Program: f.Name, Section: f.Section, Type: f.Attach.Type.String(), Target: t.Name,
+		License: o.License, Insns: len(f.Insns),
 	}
 	start := time.Now()
 	img, err := image.Build(o, f.Name, t)
 	var ok *verify.Verified
 	if err == nil {
-		v.Insns = len(img.Insns)
+		v.Insns, v.GPLOnlyCalls = len(img.Insns), gplOnlyCalls(img)
 		ok, err = verify.Verify(ctx, img, verify.Options{})
 	}
 	v.TimeUS = time.Since(start).Microseconds()
@@ -99,6 +170,7 @@ func (v *Verdict) judge(ok *verify.Verified, err error) {
 	var unknown *verify.Unsupported
 	var lacking *image.Unsupported
 	var stats verify.Stats
+	v.Err = err
 	switch {
 	case err == nil:
 		v.Verdict, stats = Accept, ok.Stats()
@@ -106,17 +178,48 @@ func (v *Verdict) judge(ok *verify.Verified, err error) {
 		v.Verdict, v.Code, stats = Reject, rejected.Fault.Code(), rejected.Stats
 		v.Source = sourceOf(rejected.Line)
 	case errors.As(err, &unknown):
-		v.Verdict, stats = Unsupported, unknown.Stats
+		v.Verdict, v.Since, stats = Unsupported, unknown.Since, unknown.Stats
 		v.Source = sourceOf(unknown.Line)
 	case errors.As(err, &lacking):
 		v.Verdict = Unsupported
+		if lacking.Since != 0 {
+			v.Since = lacking.Since.String()
+		}
 	default:
 		v.Verdict = Unreadable
 	}
-	v.Processed, v.States = stats.Processed, stats.States
+	v.Processed, v.States, v.StackDepth = stats.Processed, stats.States, stats.StackDepth
 	if err != nil {
 		v.Message = oneLine(err.Error())
 	}
+}
+
+// gplOnlyCalls lists what the program calls that wants a GPL-compatible
+// license: some helpers, and every function of the kernel.
+func gplOnlyCalls(img *image.Image) []string {
+	calls := []string{}
+	var spec *btf.Spec
+	for i, in := range img.Insns {
+		if _, poisoned := img.Poison[i]; poisoned || !in.IsCall() {
+			continue
+		}
+		switch h := abi.HelperByID(in.Imm); {
+		case in.Src == isa.CallHelper && h != nil && h.GPL:
+			calls = append(calls, h.Name)
+		case in.Src == isa.CallKfunc && in.Imm > 0:
+			if spec == nil && img.Target.BTF != nil {
+				spec, _ = img.Target.BTF()
+			}
+			if spec == nil {
+				continue
+			}
+			if t, err := spec.TypeByID(btf.TypeID(in.Imm)); err == nil {
+				calls = append(calls, t.TypeName())
+			}
+		}
+	}
+	slices.Sort(calls)
+	return slices.Compact(calls)
 }
 
 func sourceOf(l *object.Line) string {
@@ -126,147 +229,4 @@ func sourceOf(l *object.Line) string {
 	return fmt.Sprintf("%s:%d", l.File, l.Line)
 }
 
-func typeName(t abi.ProgType) string {
-	if p := abi.ProgramByType(t); p != nil {
-		return p.Name
-	}
-	return fmt.Sprintf("program type %d", t)
-}
-
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// Checker checks files one after the other and prints a verdict a program.
-type Checker struct {
-	c    Config
-	w    io.Writer
-	json bool
-	code int
-
-	// made is the target of all files: a script's offsets are from its very types.
-	made *image.Target
-}
-
-// NewChecker returns a Checker that prints to w.
-func NewChecker(c Config, w io.Writer, asJSON bool) *Checker {
-	return &Checker{c: c, w: w, json: asJSON}
-}
-
-// ExitCode is 0 when every program was accepted, 1 after a rejection, and 2
-// after anything unsupported or unreadable.
-func (ck *Checker) ExitCode() int { return ck.code }
-
-func (ck *Checker) target() (*image.Target, error) {
-	if ck.made == nil {
-		t, err := ck.c.target(image.EngineKernel)
-		if err != nil {
-			return nil, err
-		}
-		ck.made = t
-	}
-	return ck.made, nil
-}
-
-// unreadable prints that nothing can be said of file.
-func (ck *Checker) unreadable(file string, err error) {
-	ck.print(Verdict{File: file, Verdict: Unreadable, Message: oneLine(err.Error())})
-}
-
-// File checks a BPF object or a script, told apart by what is in the file.
-func (ck *Checker) File(ctx context.Context, file string) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		ck.unreadable(file, err)
-		return
-	}
-	if !bytes.HasPrefix(data, []byte("\x7fELF")) {
-		if strings.HasSuffix(file, ".o") {
-			ck.print(Verdict{File: file, Verdict: Unreadable, Message: "not an ELF file: it does not start with \\x7fELF"})
-			return
-		}
-		ck.Script(ctx, file, string(data))
-		return
-	}
-	o, err := object.Read(file, bytes.NewReader(data))
-	if err != nil {
-		ck.unreadable(file, err)
-		return
-	}
-	ck.object(ctx, o)
-}
-
-// Script checks the text of a script, as it would run on the kernel engine.
-func (ck *Checker) Script(ctx context.Context, file, text string) {
-	target, err := ck.target()
-	if err != nil {
-		ck.unreadable(file, err)
-		return
-	}
-	compiled, err := ck.c.compileObject(file, text, target, 0)
-	var ds script.Diagnostics
-	switch {
-	case errors.As(err, &ds):
-		if !ck.json {
-			ds.Render(ck.w)
-		}
-		for _, d := range ds {
-			ck.diagnostic(d, target)
-		}
-	case err != nil:
-		ck.unreadable(file, err)
-	default:
-		compiled.Object.Name = file
-		ck.object(ctx, compiled.Object)
-	}
-}
-
-func (ck *Checker) diagnostic(d *script.Diagnostic, t *image.Target) {
-	v := Verdict{File: d.File, Type: "script", Target: t.Name, Verdict: Reject, Code: "script", Message: oneLine(d.Error())}
-	v.Source = fmt.Sprintf("%s:%d:%d", d.File, d.Line, d.Col)
-	if d.Unsupported {
-		v.Verdict, v.Code = Unsupported, ""
-	}
-	ck.print(v)
-}
-
-func (ck *Checker) object(ctx context.Context, o *object.Object) {
-	target, err := ck.target()
-	if err == nil && len(o.Programs) == 0 {
-		err = errors.New("no programs in it")
-	}
-	if err != nil {
-		ck.unreadable(o.Name, err)
-		return
-	}
-	for _, v := range checkAll(ctx, o, target) {
-		ck.print(v)
-	}
-}
-
-func (ck *Checker) print(v Verdict) {
-	switch v.Verdict {
-	case Accept:
-	case Reject:
-		ck.code = max(ck.code, ExitWrong)
-	default:
-		ck.code = ExitUnable
-	}
-	if ck.json {
-		line, err := json.Marshal(v)
-		if err == nil {
-			ck.w.Write(append(line, '\n'))
-		}
-		return
-	}
-	if v.Type == "script" { // shown with its line and caret
-		return
-	}
-	what := v.File
-	if v.Program != "" {
-		what += ": " + v.Program
-	}
-	if v.Message == "" {
-		fmt.Fprintf(ck.w, "%s: %s (%d instructions, %d processed, %d states, %d µs)\n", what, v.Verdict, v.Insns, v.Processed, v.States, v.TimeUS)
-		return
-	}
-	fmt.Fprintf(ck.w, "%s: %s: %s\n", what, v.Verdict, v.Message)
-}

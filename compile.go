@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cilium/ebpf/btf"
 	"github.com/gtrace-dev/gtrace/engine"
 	"github.com/gtrace-dev/gtrace/engine/kernel"
 	"github.com/gtrace-dev/gtrace/engine/user"
@@ -81,18 +80,7 @@ func (c Config) target(kind image.EngineKind) (*image.Target, error) {
 	if c.BTFFile == "" {
 		return t, nil
 	}
-	t.Name = t.Release + " (types of " + c.BTFFile + ")"
-	var spec *btf.Spec
-	t.BTF = func() (*btf.Spec, error) {
-		if spec == nil {
-			s, err := btf.LoadSpec(c.BTFFile)
-			if err != nil {
-				return nil, fmt.Errorf("cannot read kernel types: %w", err)
-			}
-			spec = s
-		}
-		return spec, nil
-	}
+	t.UseBTF(c.BTFFile)
 	return t, nil
 }
 

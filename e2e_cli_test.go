@@ -67,7 +67,7 @@ func TestCheckSpec(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verdicts, err := gt.Check(t.Context(), spec, gt.Config{})
+	verdicts, err := gt.Check(t.Context(), spec, gt.CheckOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

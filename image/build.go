@@ -34,7 +34,7 @@ func Build(o *object.Object, program string, t *Target) (*Image, error) {
 		attach = a
 	}
 	if since, what := abi.AttachSince(attach); since > t.Version && t.Engine == EngineKernel {
-		return nil, younger(what, t, since)
+		return nil, younger(what, since)
 	}
 	o, entry, err := parsedCORE(o, entry, t)
 	if err != nil {
@@ -48,10 +48,10 @@ func Build(o *object.Object, program string, t *Target) (*Image, error) {
 		},
 	}
 	if err := l.link(entry); err != nil {
-		return nil, fmt.Errorf("%s: %w", program, err)
+		return nil, fmt.Errorf("%s: %w", program, l.sooner(err))
 	}
 	if l.img.Ctx, err = contextTypes(attach, t); err != nil {
-		return nil, fmt.Errorf("%s: %w", program, err)
+		return nil, fmt.Errorf("%s: %w", program, l.sooner(err))
 	}
 	return l.img, nil
 }
@@ -241,7 +241,7 @@ func (l *linker) mapRef(at int, name string, pseudo isa.Reg, off int64) error {
 			return err
 		}
 		if since := abi.MapSince(m.Type); since > l.t.Version && l.t.Engine == EngineKernel {
-			return younger(fmt.Sprintf("map %s of type %v", m.Name, m.Type), l.t, since)
+			return younger(fmt.Sprintf("map %s of type %v", m.Name, m.Type), since)
 		}
 		i = len(l.img.Maps)
 		l.maps[name] = i

@@ -65,7 +65,7 @@ func (l *linker) kfunc(at int, name string) error {
 // btf is the target's BTF, or an Unsupported that says what needs it.
 func (t *Target) btf(what string) (*btf.Spec, error) {
 	if t.BTF == nil {
-		return nil, &Unsupported{What: fmt.Sprintf("%s: target %s has no BTF", what, t.Name), How: "give the kernel's BTF with the target"}
+		return nil, &Unsupported{What: fmt.Sprintf("%s: target %s has no BTF", what, t.Name), How: "give the kernel's types (--btf FILE)", NeedsBTF: true}
 	}
 	s, err := t.BTF()
 	if err != nil {

@@ -28,6 +28,8 @@ var rooms = map[string][]string{
 	"":         {"engine", "vm", "verify", "image", "object", "abi", "isa", "place", "event", "script", "probe", "usertype", "out"},
 	"cmd":      {""},
 
+	"gtracetest": {""},
+
 	"internal/tracefs": {},
 	"internal/x86":     {},
 	"internal/bench":   nil, // programs for figures: may use anything

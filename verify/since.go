@@ -25,7 +25,7 @@ func (w *walk) lacks() (int, fault.Fault) {
 			continue
 		}
 		f := fault.Unsupported{
-			What:  fmt.Sprintf("%v: the target is Linux %v, it came with %v", feature, v, feature.Since()),
+			What:  fmt.Sprintf("%v came with Linux %v, the target is older", feature, feature.Since()),
 			Since: feature.Since().String(),
 		}
 		if everywhere {

@@ -8,21 +8,30 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	var expr, format, btf string
+	var expr, format string
 	var pid int
+	var o gtrace.CheckOptions
 	cmd := &cobra.Command{
 		Use:   "check [flags] FILE.bpf.o|FILE.bt…",
 		Short: "Say whether programs would load, and why not",
-		Long: `check verifies every program of BPF objects and scripts for the running kernel,
-without loading or attaching anything.
+		Long: `check verifies every program of BPF objects and scripts for the running kernel
+or for others, without loading or attaching anything. For several targets it
+prints a table of programs and targets.
+
+A target is "running", or a release from 5.4 to 6.18. A release by its number
+has no kernel types: programs that need them (CO-RE, typed arguments) want
+--btf FILE, and values of the kernel's configuration want --config FILE.
 
 Exit status: 0 all accepted; 1 a program was rejected; 2 unsupported or unreadable.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "text" && format != "json" {
 				return usagef("--format is text or json, not %q", format)
 			}
-			c := gtrace.Config{PID: pid, BTFFile: btf, Log: os.Stderr}
-			checker := gtrace.NewChecker(c, os.Stdout, format == "json")
+			c := gtrace.Config{PID: pid, BTFFile: o.BTFFile, Log: os.Stderr}
+			checker, err := gtrace.NewChecker(c, o, os.Stdout, format == "json")
+			if err != nil {
+				return err
+			}
 			if cmd.Flags().Changed("exec") {
 				checker.Script(cmd.Context(), "-e", expr)
 			} else if len(args) == 0 {
@@ -39,7 +48,10 @@ Exit status: 0 all accepted; 1 a program was rejected; 2 unsupported or unreadab
 	}
 	cmd.Flags().StringVarP(&expr, "exec", "e", "", "the script's text")
 	cmd.Flags().StringVarP(&format, "format", "f", "text", "text or json (one line a program)")
-	cmd.Flags().StringVar(&btf, "btf", "", "take kernel types from FILE instead of the running kernel")
+	cmd.Flags().StringSliceVar(&o.Targets, "target", nil, "check for these kernels: running, 6.1, … (default running)")
+	cmd.Flags().StringVar(&o.BTFFile, "btf", "", "take kernel types from FILE (BTF, or vmlinux)")
+	cmd.Flags().StringVar(&o.ConfigFile, "config", "", "take the kernel's configuration from FILE (/boot/config-*)")
+	cmd.Flags().BoolVar(&o.Unprivileged, "unprivileged", false, "as loaded without CAP_BPF and CAP_PERFMON")
 	cmd.Flags().IntVarP(&pid, "pid", "p", 0, "resolve a script's binaries as the process PID sees them")
 	return cmd
 }

@@ -98,7 +98,7 @@ func lateHelper(h *abi.Helper, r *Rules) fault.Fault {
 	if since > h.Since {
 		what += " in programs of type " + r.Program.Name
 	}
-	return fault.Unsupported{What: fmt.Sprintf("%s: the target is Linux %v, it came with %v", what, r.Version, since), Since: since.String()}
+	return fault.Unsupported{What: fmt.Sprintf("%s came with Linux %v, the target is older", what, since), Since: since.String()}
 }
 
 // Numbers of helpers that have rules of their own.
