@@ -278,8 +278,9 @@ func (g *Graph) mark(i int, rules Rules, enter func(int)) {
 		enter(f)
 		start := g.Funcs[f].Start
 		g.Head[start], g.Joint[start], g.Head[i] = true, true, true
-		g.Joint[Next(g.Insns, i)] = true
+		g.Head[Next(g.Insns, i)], g.Joint[Next(g.Insns, i)] = true, true
 	case in.IsCall():
+		g.Head[i+1], g.Joint[i+1] = true, true
 		if rules.Turn != nil {
 			g.Turn[i] = rules.Turn(in)
 		}

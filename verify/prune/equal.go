@@ -42,7 +42,7 @@ func (t *Table) equal(c *Checkpoint, s *state.State, m mode) bool {
 	if old.Depth() != s.Depth() {
 		return false
 	}
-	t.ids = t.ids[:0]
+	t.ids, t.lone = t.ids[:0], 0
 	for i := s.Depth() - 1; i >= 0; i-- {
 		a, b := old.Frame(i), s.Frame(i)
 		if a == b && c.precise == nil {
@@ -124,7 +124,12 @@ func (t *Table) regEqual(a, b *state.Reg, precise bool, m mode) bool {
 		case a.ID == 0:
 			return true
 		}
-		return a.Linked == b.Linked && a.Off == b.Off && t.ids.match(a.ID, b.ID)
+		id := b.ID
+		if id == 0 { // one of its own
+			t.lone--
+			id = t.lone
+		}
+		return a.Linked == b.Linked && a.Off == b.Off && t.ids.match(a.ID, id)
 	}
 	x, y := *a, *b
 	x.ID, y.ID, x.Ref, y.Ref = 0, 0, 0, 0

@@ -52,6 +52,7 @@ type Table struct {
 	rules Rules
 	at    [][]*Checkpoint
 	ids   idMap
+	lone  uint32 // the last id given to a number without one, from the top down
 	// What was walked on all paths, and what when the last state was kept.
 	insns, jumps         int
 	keptInsns, keptJumps int
