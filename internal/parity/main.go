@@ -105,19 +105,31 @@ func (c *cache) judge(ctx context.Context, tests []string, limit time.Duration, 
 			continue
 		}
 		object := c.kernel("obj/" + test + ".bpf.o")
-		kernel, err := c.askKernel(ctx, object, 2*time.Minute)
+		expected, err := expectations(object)
+		if err != nil {
+			fmt.Fprintf(progress, "parity: %s: its tags cannot be read: %s\n", test, oneLine(err.Error()))
+			continue
+		}
+		kernel, err := c.askKernel(ctx, object, questionOf(expected, false), 2*time.Minute)
 		if err != nil {
 			fmt.Fprintf(progress, "parity: %s: the kernel was not asked: %s\n", test, oneLine(err.Error()))
 			continue
 		}
-		names := make([]string, len(kernel))
-		for i, k := range kernel {
-			names[i] = k.Program
-		}
-		ours := judgeObject(ctx, object, names, target, limit)
-		for _, k := range kernel {
-			rows = append(rows, row{test, k.Program, k, ours[k.Program]})
-		}
+		rows = append(rows, compare(ctx, test, object, kernel, expected, target, limit)...)
 	}
 	return rows, nil
+}
+
+// compare puts gtrace's verdicts beside the kernel's.
+func compare(ctx context.Context, test, object string, kernel []kernelVerdict, expected map[string]expectation, t *image.Target, limit time.Duration) []row {
+	names := make([]string, len(kernel))
+	for i, k := range kernel {
+		names[i] = k.Program
+	}
+	ours := judgeObject(ctx, object, names, expected, t, limit)
+	var rows []row
+	for _, k := range kernel {
+		rows = append(rows, row{Test: test, Program: k.Program, Kernel: k, Ours: ours[k.Program], Expected: expected[k.Program]})
+	}
+	return rows
 }

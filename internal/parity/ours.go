@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/image"
 	"github.com/gtrace-dev/gtrace/object"
@@ -31,7 +33,7 @@ type ourVerdict struct {
 
 // judgeObject gives gtrace's verdict on the programs of an object; a failure to
 // read it is every program's.
-func judgeObject(ctx context.Context, file string, programs []string, t *image.Target, limit time.Duration) map[string]ourVerdict {
+func judgeObject(ctx context.Context, file string, programs []string, expected map[string]expectation, t *image.Target, limit time.Duration) map[string]ourVerdict {
 	m := map[string]ourVerdict{}
 	o, err := readObject(file)
 	known := map[string]*object.Func{}
@@ -47,10 +49,87 @@ func judgeObject(ctx context.Context, file string, programs []string, t *image.T
 		case known[p] == nil:
 			m[p] = ourVerdict{Verdict: failed, Message: "not among the object's programs"}
 		default:
-			m[p] = judgeProgram(ctx, o, p, t, limit)
+			guessType(known[p])
+			m[p] = judgeProgram(ctx, o, p, targetFor(t, expected[p]), optionsFor(expected[p]), limit)
 		}
 	}
 	return m
+}
+
+// targetFor is the target with the types that a test brings for CO-RE relocations.
+func targetFor(t *image.Target, e expectation) *image.Target {
+	if e.BTF == "" {
+		return t
+	}
+	with := *t
+	with.BTF = func() (*btf.Spec, error) { return btf.LoadSpec(e.BTF) }
+	return &with
+}
+
+// optionsFor are a program's load flags, as far as they change verdicts.
+func optionsFor(e expectation) verify.Options {
+	return verify.Options{}
+}
+
+// contextTypes gives an extension program the section that veristat takes its
+// type from: by the name of its context's type.
+var contextTypes = map[string]string{
+	"__sk_buff": "tc", "sk_buff": "tc",
+	"bpf_sock": "cgroup/post_bind4", "sock": "cgroup/post_bind4",
+	"bpf_sock_addr": "cgroup/bind4", "bpf_sock_addr_kern": "cgroup/bind4",
+	"bpf_sock_ops": "sockops", "bpf_sock_ops_kern": "sockops",
+	"sk_msg_md": "sk_msg", "sk_msg": "sk_msg",
+	"bpf_cgroup_dev_ctx": "cgroup/dev",
+	"bpf_sysctl":         "cgroup/sysctl", "bpf_sysctl_kern": "cgroup/sysctl",
+	"bpf_sockopt": "cgroup/setsockopt", "bpf_sockopt_kern": "cgroup/setsockopt",
+	"sk_reuseport_md": "sk_reuseport/migrate", "sk_reuseport_kern": "sk_reuseport/migrate",
+	"bpf_sk_lookup": "sk_lookup", "bpf_sk_lookup_kern": "sk_lookup",
+	"xdp_md": "xdp", "xdp_buff": "xdp",
+	"bpf_user_pt_regs_t": "kprobe", "pt_regs": "kprobe",
+	"bpf_perf_event_data": "perf_event", "bpf_perf_event_data_kern": "perf_event",
+	"bpf_raw_tracepoint_args": "raw_tp",
+}
+
+// guessType gives an extension program the type that veristat loads it as.
+func guessType(f *object.Func) {
+	if f.Attach.Type != abi.Ext || f.BTF == nil {
+		return
+	}
+	proto, ok := f.BTF.Type.(*btf.FuncProto)
+	if !ok || len(proto.Params) != 1 {
+		return
+	}
+	p, ok := btf.UnderlyingType(proto.Params[0].Type).(*btf.Pointer)
+	if !ok {
+		return
+	}
+	target := p.Target
+	for range 8 {
+		if section, ok := contextTypes[target.TypeName()]; ok {
+			if a, ok := abi.ParseSection(section); ok {
+				f.Attach = a
+			}
+			return
+		}
+		q, ok := qualified(target)
+		if !ok {
+			return
+		}
+		target = q
+	}
+}
+
+// qualified is what a type is a const, volatile or restrict version of.
+func qualified(t btf.Type) (btf.Type, bool) {
+	switch t := t.(type) {
+	case *btf.Const:
+		return t.Type, true
+	case *btf.Volatile:
+		return t.Type, true
+	case *btf.Restrict:
+		return t.Type, true
+	}
+	return nil, false
 }
 
 // unreadable is the verdict on programs of an object that could not be read.
@@ -95,7 +174,7 @@ func site(stack string) string {
 
 // mapsWithoutSize may have no entries; veristat gives every other map that
 // states none one entry, so ours get it too.
-var mapsWithoutSize = []string{"sk_storage", "task_storage", "inode_storage", "cgroup_storage"}
+var mapsWithoutSize = []string{"sk_storage", "task_storage", "inode_storage", "cgroup_storage", "percpu_cgroup_storage", "cgrp_storage"}
 
 func readObject(file string) (o *object.Object, err error) {
 	defer catch(&err)
@@ -125,13 +204,13 @@ func sizeless(t abi.MapType) bool {
 
 // judgeProgram gives up on a program after limit. One that does not heed its
 // context is left behind after twice that.
-func judgeProgram(ctx context.Context, o *object.Object, program string, t *image.Target, limit time.Duration) ourVerdict {
+func judgeProgram(ctx context.Context, o *object.Object, program string, t *image.Target, opts verify.Options, limit time.Duration) ourVerdict {
 	ctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
 	done := make(chan ourVerdict, 1)
 	go func() {
 		var v ourVerdict
-		ok, err := verifyProgram(ctx, o, program, t, &v)
+		ok, err := verifyProgram(ctx, o, program, t, opts, &v)
 		v.judge(ok, err)
 		done <- v
 	}()
@@ -143,7 +222,7 @@ func judgeProgram(ctx context.Context, o *object.Object, program string, t *imag
 	}
 }
 
-func verifyProgram(ctx context.Context, o *object.Object, program string, t *image.Target, v *ourVerdict) (ok *verify.Verified, err error) {
+func verifyProgram(ctx context.Context, o *object.Object, program string, t *image.Target, opts verify.Options, v *ourVerdict) (ok *verify.Verified, err error) {
 	defer catch(&err)
 	start := time.Now()
 	img, err := image.Build(o, program, t)
@@ -153,7 +232,7 @@ func verifyProgram(ctx context.Context, o *object.Object, program string, t *ima
 	}
 	start = time.Now()
 	defer func() { v.TimeUS = int(time.Since(start).Microseconds()) }()
-	return verify.Verify(ctx, img, verify.Options{})
+	return verify.Verify(ctx, img, opts)
 }
 
 func (v *ourVerdict) judge(ok *verify.Verified, err error) {

@@ -128,10 +128,10 @@ func TestOutcome(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	rows := []row{
-		{"verifier_and", "good", kernelVerdict{Verdict: accept, Insns: 10, TimeUS: 20}, ourVerdict{Verdict: accept, Insns: 15, TimeUS: 10}},
-		{"verifier_and", "bad", kernelVerdict{Verdict: reject}, ourVerdict{Verdict: accept, Insns: 1000}},
-		{"rbtree", "x", kernelVerdict{Verdict: accept}, ourVerdict{Verdict: failed, Panic: true, Message: "panic: nil at verify/a.go:7"}},
-		{"lsm", "y", kernelVerdict{Verdict: leftOut, Reason: "policy"}, ourVerdict{Verdict: unsupported, Message: "unsupported: z"}},
+		{Test: "verifier_and", Program: "good", Kernel: kernelVerdict{Verdict: accept, Insns: 10, TimeUS: 20}, Ours: ourVerdict{Verdict: accept, Insns: 15, TimeUS: 10}},
+		{Test: "verifier_and", Program: "bad", Kernel: kernelVerdict{Verdict: reject}, Ours: ourVerdict{Verdict: accept, Insns: 1000}},
+		{Test: "rbtree", Program: "x", Kernel: kernelVerdict{Verdict: accept}, Ours: ourVerdict{Verdict: failed, Panic: true, Message: "panic: nil at verify/a.go:7"}},
+		{Test: "lsm", Program: "y", Kernel: kernelVerdict{Verdict: leftOut, Reason: "policy"}, Ours: ourVerdict{Verdict: unsupported, Message: "unsupported: z"}},
 	}
 	var b bytes.Buffer
 	report(&b, rows)

@@ -13,6 +13,7 @@ type row struct {
 	Test, Program string
 	Kernel        kernelVerdict
 	Ours          ourVerdict
+	Expected      expectation
 }
 
 // The outcomes of a comparison.

@@ -5,6 +5,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
@@ -22,6 +24,8 @@ const (
 	sourcePackage = "linux-source-6.12"
 	sourceArchive = "/usr/src/" + sourcePackage + ".tar.xz"
 	kernelTypes   = "/sys/kernel/btf/vmlinux"
+	hidPrograms   = "drivers/hid/bpf/progs"
+	hidPrefix     = "hid/" // of the names of tests made of them
 )
 
 // cache is the folder that everything is kept in.
@@ -33,6 +37,7 @@ const (
 //	RELEASE/verdict the kernel's, by hash of the object
 type cache struct {
 	dir, release string
+	version      string // of the package
 }
 
 func openCache() (*cache, error) {
@@ -44,8 +49,8 @@ func openCache() (*cache, error) {
 	if err := unix.Uname(&u); err != nil {
 		return nil, fmt.Errorf("uname: %w", err)
 	}
-	c := &cache{filepath.Join(base, "gtrace-parity"), unix.ByteSliceToString(u.Release[:])}
-	for _, d := range []string{"build", c.release + "/inc/bpf", c.release + "/obj", c.release + "/verdict"} {
+	c := &cache{dir: filepath.Join(base, "gtrace-parity"), release: unix.ByteSliceToString(u.Release[:])}
+	for _, d := range []string{"build", c.release + "/inc/bpf", c.release + "/obj/hid", c.release + "/verdict"} {
 		if err := os.MkdirAll(filepath.Join(c.dir, d), 0o755); err != nil {
 			return nil, err
 		}
@@ -84,7 +89,7 @@ func once(file string, make func(tmp string) error) error {
 
 // prepare brings the cache to where objects can be compiled.
 func (c *cache) prepare(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{c.unpack, c.tools, c.headers} {
+	for _, step := range []func(context.Context) error{c.unpack, c.unpackHID, c.stamp, c.tools, c.headers} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -100,17 +105,61 @@ func (c *cache) unpack(ctx context.Context) error {
 		return fmt.Errorf("%s is not there: apt-get install %s clang-19 llvm-19 gcc make python3 libelf-dev zlib1g-dev", sourceArchive, sourcePackage)
 	}
 	return once(c.src(""), func(tmp string) error {
-		if err := os.MkdirAll(tmp, 0o755); err != nil {
-			return err
-		}
-		args := []string{"-xJf", sourceArchive, "-C", tmp, "--strip-components=1"}
-		for _, d := range []string{"tools", "include", "scripts", "kernel/bpf"} {
-			args = append(args, sourcePackage+"/"+d)
-		}
-		_, err := run(ctx, "", "tar", args...)
-		return err
+		return extract(ctx, tmp, "tools", "include", "scripts", "kernel/bpf")
 	})
 }
+
+// unpackHID gets the HID programs, which are in another place.
+func (c *cache) unpackHID(ctx context.Context) error {
+	return once(c.src(hidPrograms), func(tmp string) error {
+		if err := extract(ctx, tmp+".all", hidPrograms); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(tmp), 0o755); err != nil {
+			return err
+		}
+		return os.Rename(filepath.Join(tmp+".all", hidPrograms), tmp)
+	})
+}
+
+// extract unpacks folders of the package.
+func extract(ctx context.Context, to string, folders ...string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	args := []string{"-xJf", sourceArchive, "-C", to, "--strip-components=1"}
+	for _, d := range folders {
+		args = append(args, sourcePackage+"/"+d)
+	}
+	_, err := run(ctx, "", "tar", args...)
+	return err
+}
+
+// stamp keeps the package's version beside what was made from it.
+func (c *cache) stamp(ctx context.Context) error {
+	out, err := run(ctx, "", "dpkg-query", "-W", "-f", "${Version}", sourcePackage)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(c.dir, "package")
+	if err := once(file, func(tmp string) error { return os.WriteFile(tmp, out, 0o644) }); err != nil {
+		return err
+	}
+	made, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if c.version = string(made); !bytes.Equal(made, out) {
+		return fmt.Errorf("%s was made from %s %s, but %s is installed: remove it to measure with that", c.dir, sourcePackage, made, out)
+	}
+	return nil
+}
+
+//go:embed veristat.h
+var veristatHeader []byte
+
+// veristatName changes with the header, so that an old cache gets a new veristat.
+var veristatName = fmt.Sprintf("veristat-%x", sha256.Sum256(veristatHeader))[:17]
 
 // tools builds bpftool (with libbpf) and veristat.
 func (c *cache) tools(ctx context.Context) error {
@@ -125,9 +174,13 @@ func (c *cache) tools(ctx context.Context) error {
 			return err
 		}
 	}
-	return once(c.build("veristat"), func(tmp string) error {
-		_, err := run(ctx, "", "gcc", "-O2", "-g", "-I"+c.src("tools/include/uapi"), "-I"+c.src("tools/include"),
-			"-I"+c.selftests(), "-I"+boot+"/libbpf/include", c.selftests()+"/veristat.c",
+	return once(c.build(veristatName), func(tmp string) error {
+		header := c.build(veristatName + ".h")
+		if err := os.WriteFile(header, veristatHeader, 0o644); err != nil {
+			return err
+		}
+		_, err := run(ctx, "", "gcc", "-O2", "-static", "-I"+c.src("tools/include/uapi"), "-I"+c.src("tools/include"),
+			"-I"+c.selftests(), "-I"+boot+"/libbpf/include", "-include", header, c.selftests()+"/veristat.c",
 			boot+"/libbpf/libbpf.a", "-lelf", "-lz", "-o", tmp)
 		return err
 	})
@@ -188,7 +241,10 @@ var edited = map[string][]string{
 func (c *cache) compile(ctx context.Context, test string) error {
 	object := c.kernel("obj/" + test + ".bpf.o")
 	return once(object, func(tmp string) error {
-		source := "progs/" + test + ".c"
+		source, folder := "progs/"+test+".c", c.selftests()
+		if name, ok := strings.CutPrefix(test, hidPrefix); ok {
+			source, folder = name+".bpf.c", c.src(hidPrograms)
+		}
 		extra := [][]string{nil, {"-DBPF_NO_KFUNC_PROTOTYPES"}}
 		if macro := renamed[test]; macro != "" {
 			extra = append(extra, []string{"-D" + macro}, []string{"-DBPF_NO_KFUNC_PROTOTYPES", "-D" + macro})
@@ -203,7 +259,7 @@ func (c *cache) compile(ctx context.Context, test string) error {
 		var first error
 		for _, e := range extra {
 			args := append(c.flags(test), append(e, "-c", source, "-o", tmp)...)
-			_, err := run(ctx, c.selftests(), "clang-19", args...)
+			_, err := run(ctx, folder, "clang-19", args...)
 			if err == nil {
 				return nil
 			}
@@ -248,20 +304,28 @@ func systemIncludes() []string {
 	return append(append(list, multi...), "/usr/include")
 }
 
-// tests lists the selftests whose names match the pattern.
+// tests lists the selftests and HID programs whose names match the pattern.
 func (c *cache) tests(only string) ([]string, error) {
-	files, err := filepath.Glob(c.selftests() + "/progs/*.c")
-	if err != nil {
-		return nil, err
+	var names []string
+	for _, place := range []struct{ prefix, folder, suffix string }{
+		{"", c.selftests() + "/progs", ".c"},
+		{hidPrefix, c.src(hidPrograms), ".bpf.c"},
+	} {
+		files, err := filepath.Glob(place.folder + "/*" + place.suffix)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			names = append(names, place.prefix+strings.TrimSuffix(filepath.Base(f), place.suffix))
+		}
 	}
 	var list []string
-	for _, f := range files {
-		name := strings.TrimSuffix(filepath.Base(f), ".c")
+	for _, name := range names {
 		ok, err := filepath.Match(only, name)
 		if err != nil {
 			return nil, fmt.Errorf("-only %q: %w", only, err)
 		}
-		if ok {
+		if ok || only == "*" {
 			list = append(list, name)
 		}
 	}
