@@ -207,6 +207,8 @@ type Helper struct {
 	ReleaseArg int
 	// Lock: what it does with the lock in its ArgSpinLock argument.
 	Lock LockRole
+	// TailCall: it goes on in another program, or fails and returns.
+	TailCall bool
 	// Callback says how it calls the function that it is given; nil: it is given none.
 	Callback *Callback
 	// MapTypes lists the map types its ConstMapPtr argument may have; nil: any that MapAllowsHelper lets through.

@@ -24,7 +24,7 @@ var helpers = [...]Helper{
 	9:   {ID: 9, Name: "bpf_skb_store_bytes", Args: []ArgKind{ArgCtx, ArgAnything, ArgMem, ArgConstSize, ArgAnything}, InvalidatesPacket: true, Since: V(4, 1), Progs: progsLikeSkbStoreBytes},
 	10:  {ID: 10, Name: "bpf_l3_csum_replace", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything, ArgAnything, ArgAnything}, InvalidatesPacket: true, Since: V(4, 1), Progs: progsLWTXmitSchedACTSchedCLS},
 	11:  {ID: 11, Name: "bpf_l4_csum_replace", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything, ArgAnything, ArgAnything}, InvalidatesPacket: true, Since: V(4, 1), Progs: progsLWTXmitSchedACTSchedCLS},
-	12:  {ID: 12, Name: "bpf_tail_call", Args: []ArgKind{ArgCtx, ArgConstMapPtr, ArgAnything}, Ret: RetVoid, MapTypes: mapsProgArray, Since: V(4, 2)},
+	12:  {ID: 12, Name: "bpf_tail_call", Args: []ArgKind{ArgCtx, ArgConstMapPtr, ArgAnything}, Ret: RetVoid, MapTypes: mapsProgArray, TailCall: true, InvalidatesPacket: true, Since: V(4, 2)},
 	13:  {ID: 13, Name: "bpf_clone_redirect", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything}, InvalidatesPacket: true, Since: V(4, 2), Progs: progsLWTXmitSchedACTSchedCLS},
 	14:  {ID: 14, Name: "bpf_get_current_pid_tgid", Since: V(4, 2)},
 	15:  {ID: 15, Name: "bpf_get_current_uid_gid", Since: V(4, 2)},

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
@@ -94,8 +96,10 @@ type linker struct {
 
 // link lays out entry and everything that it reaches, then resolves what they refer to.
 func (l *linker) link(entry *object.Func) error {
-	l.pending = []*object.Func{entry}
-	l.starts[entry] = -1
+	l.pending = append([]*object.Func{entry}, l.exceptionCallbacks(entry)...)
+	for _, f := range l.pending {
+		l.starts[f] = -1
+	}
 	var order []*object.Func
 	for len(l.pending) > 0 {
 		f := l.pending[0]
@@ -116,6 +120,21 @@ func (l *linker) link(entry *object.Func) error {
 		}
 	}
 	return nil
+}
+
+// exceptionCallbacks are the functions that entry names to handle its exceptions.
+func (l *linker) exceptionCallbacks(entry *object.Func) []*object.Func {
+	var out []*object.Func
+	if entry.BTF == nil {
+		return nil
+	}
+	for _, tag := range entry.BTF.Tags {
+		name, ok := strings.CutPrefix(tag, abi.ExceptionTag)
+		if f := l.function(name); ok && f != nil && f != entry && !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // place appends f and queues the functions that it refers to.

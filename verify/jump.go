@@ -161,21 +161,26 @@ func (w *walk) exit() (int, fault.Fault) {
 	if cb := w.s.Top().Callback; cb != nil {
 		return end, w.callbackReturn(cb, r0)
 	}
-	if sub := w.s.Top().Sub; sub != 0 {
-		return end, w.globalReturn(sub, r0)
+	return end, w.result(isa.R0, r0)
+}
+
+// result judges what the program, or a function that is walked on its own, returns in register r.
+func (w *walk) result(r isa.Reg, v *state.Reg) fault.Fault {
+	if sub := w.s.Frame(0).Sub; sub != 0 && sub != w.exception {
+		return w.globalReturn(sub, v)
 	}
 	if w.row.RetAny {
-		return end, nil
+		return nil
 	}
 	allowed := fault.Span{Lo: w.row.RetMin, Hi: w.row.RetMax}
-	if r0.Kind != state.Scalar {
-		return 0, fault.ReturnRange{Reg: isa.R0, Kind: r0.Describe(), Allowed: allowed}
+	if v.Kind != state.Scalar {
+		return fault.ReturnRange{Reg: r, Kind: v.Describe(), Allowed: allowed}
 	}
-	w.exact(isa.R0)
-	if r0.Val.SMin < allowed.Lo || r0.Val.SMax > allowed.Hi {
-		return 0, fault.ReturnRange{Reg: isa.R0, Value: fault.Span{Lo: r0.Val.SMin, Hi: r0.Val.SMax}, Allowed: allowed}
+	w.exact(r)
+	if v.Val.SMin < allowed.Lo || v.Val.SMax > allowed.Hi {
+		return fault.ReturnRange{Reg: r, Value: fault.Span{Lo: v.Val.SMin, Hi: v.Val.SMax}, Allowed: allowed}
 	}
-	return end, nil
+	return nil
 }
 
 func (w *walk) call(in isa.Insn) (int, fault.Fault) {
@@ -188,6 +193,8 @@ func (w *walk) call(in isa.Insn) (int, fault.Fault) {
 		return w.enter(in)
 	case in.Src == isa.CallHelper:
 		p, f = call.Helper(in.Imm, &w.rules)
+	case in.Src == isa.CallKfunc && w.throwing(in):
+		return w.throw()
 	case in.Src == isa.CallKfunc:
 		p, f = call.Kfunc(in.Imm, &w.rules)
 	default:
@@ -207,6 +214,11 @@ func (w *walk) call(in isa.Insn) (int, fault.Fault) {
 	e, f := call.Check(w.s, &w.layout, p, w.pc, w.img.UserTypes, &w.rules)
 	if f != nil {
 		return 0, f
+	}
+	if p.TailCall {
+		if f := w.leave("a call of " + p.Name); f != nil {
+			return 0, f
+		}
 	}
 	if p.Callback != nil {
 		if f := w.callback(e); f != nil {

@@ -114,9 +114,6 @@ func (w *walk) prepare() string {
 	if row.Type == abi.Tracing && row.Expected != abi.AttachTraceRawTp {
 		return fmt.Sprintf("program type %s with attach type %d", row.Name, row.Expected)
 	}
-	if len(img.Subprogs) > 0 && exceptionCallback(img.Subprogs[0].BTF) != "" {
-		return "exception callbacks"
-	}
 	if img.Attach.Sleepable {
 		return "sleepable programs"
 	}
@@ -170,6 +167,10 @@ func (w *walk) shape() (int, fault.Fault) {
 	w.graph = g
 	w.used = make([]int, len(g.Funcs))
 	w.funcs = make([]function, len(g.Funcs))
+	w.summarise()
+	if f := w.findException(); f != nil {
+		return 0, f
+	}
 	w.live = live.Compute(g, w.args)
 	w.stack = live.NewStack(g)
 	w.table = prune.New(g, w.live, w.stack, w.turns())
@@ -191,45 +192,4 @@ func (w *walk) args(in isa.Insn) int {
 		}
 	}
 	return -1
-}
-
-// separateStack is the size from which on a function of a tracing program has
-// a stack of its own, and privateStacks is the release that brought those.
-const separateStack = 64
-
-var privateStacks = abi.V(6, 13)
-
-// depth judges the stack that nested functions use together.
-func (w *walk) depth() (int, fault.Fault) {
-	total, _ := w.graph.StackDepth(func(f int) int { return frameSize(w.used[f]) })
-	w.facts.StackDepth = total
-	own := w.row.Tracing && w.img.Target.Version >= privateStacks && w.img.Target.Arch == "amd64"
-	shared, frames := w.graph.StackDepth(func(f int) int {
-		if n := frameSize(w.used[f]); !own || n < separateStack {
-			return n
-		}
-		return 0
-	})
-	if shared > state.StackSize {
-		return w.deepest(), fault.StackTooDeep{Depth: shared, Max: state.StackSize, Frames: frames}
-	}
-	return 0, nil
-}
-
-// frameSize is what a function's frame takes, given what it uses.
-func frameSize(used int) int { return (used + 15) / 16 * 16 }
-
-// deepest is the last call that the deepest chain of functions makes.
-func (w *walk) deepest() int {
-	at, f := 0, 0
-	for len(w.graph.Funcs[f].Calls) > 0 {
-		best := -1
-		for _, c := range w.graph.Funcs[f].Calls {
-			if w.used[c.Func] > best {
-				best, at = w.used[c.Func], c.Insn
-			}
-		}
-		f = w.graph.FuncAt(at + 1 + int(w.insns[at].Imm))
-	}
-	return at
 }

@@ -21,6 +21,12 @@ type function struct {
 	walked bool
 
 	callback, async bool // a call calls it, at once or later
+
+	// By its instructions alone, with what it calls.
+	changesPacket, maySleep bool
+	// By its own instructions.
+	tailCall bool
+	throws   int // the first that throws; -1: none
 }
 
 // lazyGlobals is the release from which on global functions are only judged
@@ -74,6 +80,11 @@ func (w *walk) alone(ctx context.Context, f int) (int, fault.Fault, error) {
 	if ft != nil {
 		return start, ft, nil
 	}
+	if f == w.exception {
+		if ft := exceptionSignature(sig); ft != nil {
+			return start, ft, nil
+		}
+	}
 	w.table.Reset()
 	s := state.NewAt(&w.ids, f)
 	for i, v := range sig.Registers(s.NewID) {
@@ -116,7 +127,7 @@ func (w *walk) enter(in isa.Insn) (int, fault.Fault) {
 
 // callGlobal judges a call of a global function by its prototype and goes on behind it.
 func (w *walk) callGlobal(sub int) (int, fault.Fault) {
-	if f := w.globalCall(w.graph.Funcs[sub].Name, false); f != nil {
+	if f := w.globalCall(w.graph.Funcs[sub].Name, w.funcs[sub].maySleep); f != nil {
 		return 0, f
 	}
 	sig, f := w.signature(sub)

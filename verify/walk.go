@@ -34,8 +34,10 @@ type walk struct {
 	used   []int // stack per function, bytes
 	// callMap is the map of each call seen, -1 for several.
 	callMap map[int]int
-	funcs   []function                // what is known of each function
-	missing map[int]fault.Unsupported // by slot: what the target's instruction set lacks
+	funcs   []function // what is known of each function
+	// exception is the function that handles exceptions; 0: none.
+	exception int
+	missing   map[int]fault.Unsupported // by slot: what the target's instruction set lacks
 
 	ids       uint32
 	processed int

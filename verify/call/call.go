@@ -27,6 +27,8 @@ type Proto struct {
 	Lock    abi.LockRole
 	// UnderLock: it may be called while a lock is held; Sleeps: it may sleep.
 	UnderLock, Sleeps bool
+	// TailCall: it goes on in another program, or fails and returns.
+	TailCall bool
 	// Callback says how it calls the function that it is given; nil: none.
 	Callback *abi.Callback
 
@@ -86,7 +88,7 @@ func Helper(id int32, r *Rules) (*Proto, fault.Fault) {
 	h = h.For(r.Attach.Type)
 	return &Proto{
 		ID: h.ID, Name: h.Name, Args: h.Args, Ret: h.Ret, Acquire: h.AcquiresRef, Release: h.ReleaseArg,
-		Lock: h.Lock, UnderLock: h.Lock == abi.DropsLock, Sleeps: h.Sleepable, Callback: h.Callback, Helper: h,
+		Lock: h.Lock, UnderLock: h.Lock == abi.DropsLock, Sleeps: h.Sleepable, TailCall: h.TailCall, Callback: h.Callback, Helper: h,
 	}, nil
 }
 
@@ -105,7 +107,6 @@ func lateHelper(h *abi.Helper, r *Rules) fault.Fault {
 const (
 	mapLookup   = 1
 	processorID = 8
-	tailCall    = 12
 	mapPeek     = 89
 	snprintf    = 165
 )
@@ -114,7 +115,7 @@ const (
 const maxCPUs = 8192
 
 // unknownRules are helpers that the kernel checks beyond their prototype, in ways not known here.
-var unknownRules = map[int32]bool{tailCall: true, snprintf: true}
+var unknownRules = map[int32]bool{snprintf: true}
 
 // Kfunc finds the prototype of a kfunc.
 func Kfunc(id int32, r *Rules) (*Proto, fault.Fault) {

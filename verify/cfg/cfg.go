@@ -39,7 +39,8 @@ type Func struct {
 	Name       string
 	Start, End int
 	Calls      []Call
-	Callback   bool // its address is taken
+	Refs       []Call // functions whose address it takes
+	Callback   bool   // its address is taken
 }
 
 // Call is a call of function Func at slot Insn.
@@ -196,6 +197,7 @@ func jumps(g *Graph, _ []Start, _ Rules) (int, fault.Fault) {
 				if in.IsCall() {
 					f.Calls = append(f.Calls, Call{i, callee})
 				} else {
+					f.Refs = append(f.Refs, Call{i, callee})
 					g.Funcs[callee].Callback = true
 				}
 			case Always(in), Conditional(in):
@@ -332,26 +334,4 @@ func nesting(g *Graph, _ []Start, rules Rules) (int, fault.Fault) {
 		}
 	}
 	return 0, nil
-}
-
-// StackDepth is the deepest chain of frames from function 0, given the size of
-// each function's frame, and how many frames it has.
-func (g *Graph) StackDepth(size func(f int) int) (depth, frames int) {
-	memo := make([][2]int, len(g.Funcs))
-	var visit func(f int) [2]int
-	visit = func(f int) [2]int {
-		if memo[f][1] != 0 {
-			return memo[f]
-		}
-		var below [2]int
-		for _, c := range g.Funcs[f].Calls {
-			if d := visit(c.Func); d[0] > below[0] || below[1] == 0 {
-				below = d
-			}
-		}
-		memo[f] = [2]int{size(f) + below[0], below[1] + 1}
-		return memo[f]
-	}
-	d := visit(0)
-	return d[0], d[1]
 }

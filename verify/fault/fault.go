@@ -62,6 +62,7 @@ var All = []Fault{
 	SpecialField{}, MapProgram{}, LockState{}, RegionState{}, InRegion{},
 	LeakedReference{}, ReleaseUnowned{}, ReturnRange{}, StackPointerReturn{},
 	BadSignature{}, GlobalArgument{}, GlobalReturn{}, GlobalCallback{},
+	TailCallStack{}, CallbackThrows{}, BadException{},
 }
 
 // Unsupported is no fault of the program: the target lacks something, or this

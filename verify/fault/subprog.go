@@ -84,3 +84,59 @@ func (GlobalCallback) Code() string { return "global-callback" }
 func (f GlobalCallback) String() string {
 	return fmt.Sprintf("function %s is used as a callback and must be static", f.Func)
 }
+
+// TailCallStack is a function with a tail call whose callers use too much stack.
+type TailCallStack struct {
+	mark
+	Func       string
+	Depth, Max int
+}
+
+func (TailCallStack) Code() string { return "tail-call-stack" }
+func (f TailCallStack) String() string {
+	return fmt.Sprintf("function %s makes a tail call below functions that use %d bytes of stack: they must use less than %d, as tail calls add up", f.Func, f.Depth, f.Max)
+}
+
+// CallbackThrows is an exception that is thrown below a callback.
+type CallbackThrows struct {
+	mark
+	Func string
+}
+
+func (CallbackThrows) Code() string { return "callback-throws" }
+func (f CallbackThrows) String() string {
+	return fmt.Sprintf("function %s throws an exception and runs as, or below, a callback: exceptions can't pass through callbacks", f.Func)
+}
+
+// ExceptionReason says what is wrong with an exception callback.
+type ExceptionReason uint8
+
+const (
+	ExceptionArgs    ExceptionReason = iota // takes other than one number
+	ExceptionCalled                         // is called like other functions
+	ExceptionTwice                          // is not the only one
+	ExceptionMissing                        // is not in the object
+	ExceptionTail                           // makes a tail call
+	ExceptionStatic                         // is not global
+)
+
+var exceptionText = [...]string{
+	ExceptionArgs:    "must take one number, and nothing else",
+	ExceptionCalled:  "can't be called by the program itself",
+	ExceptionTwice:   "is one of several: a program can have only one",
+	ExceptionMissing: "is not in the object",
+	ExceptionTail:    "can't make tail calls",
+	ExceptionStatic:  "must be global, as it is verified on its own",
+}
+
+// BadException is an exception callback that can't be one.
+type BadException struct {
+	mark
+	Func   string
+	Reason ExceptionReason
+}
+
+func (BadException) Code() string { return "bad-exception-callback" }
+func (f BadException) String() string {
+	return fmt.Sprintf("exception callback %s %s", f.Func, exceptionText[f.Reason])
+}
