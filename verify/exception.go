@@ -65,8 +65,6 @@ func (w *walk) findException() fault.Fault {
 		case !w.global(w.exception):
 			return fault.BadException{Func: name, Reason: fault.ExceptionStatic}
 		}
-		fn := &w.funcs[w.exception]
-		fn.called, fn.callback, fn.async = true, true, true
 	}
 	return nil
 }

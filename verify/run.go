@@ -160,7 +160,14 @@ func (w *walk) shape() (int, fault.Fault) {
 	if len(starts) == 0 {
 		starts = []cfg.Start{{Slot: 0, Name: w.img.Program}}
 	}
-	g, i, f := cfg.Build(w.insns, starts, cfg.Rules{BackEdges: w.img.Target.Version >= abi.V(5, 3), MaxFrames: maxFrames, Turn: turn})
+	if f := w.findException(); f != nil {
+		return 0, f
+	}
+	var entries []int
+	if w.exception != 0 {
+		entries = []int{w.exception}
+	}
+	g, i, f := cfg.Build(w.insns, starts, cfg.Rules{BackEdges: w.img.Target.Version >= abi.V(5, 3), MaxFrames: maxFrames, Turn: turn, Entries: entries})
 	if f != nil {
 		return i, f
 	}
@@ -168,8 +175,9 @@ func (w *walk) shape() (int, fault.Fault) {
 	w.used = make([]int, len(g.Funcs))
 	w.funcs = make([]function, len(g.Funcs))
 	w.summarise()
-	if f := w.findException(); f != nil {
-		return 0, f
+	if w.exception != 0 {
+		fn := &w.funcs[w.exception]
+		fn.called, fn.callback, fn.async = true, true, true
 	}
 	w.live = live.Compute(g, w.args)
 	w.stack = live.NewStack(g)

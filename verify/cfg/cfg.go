@@ -19,6 +19,8 @@ type Start struct {
 type Rules struct {
 	BackEdges bool // loops
 	MaxFrames int  // nested functions
+	// Entries are the indexes of functions that are entered without a call, beside the first.
+	Entries []int
 	// Turn says which calls go round; nil: none. It is not asked of may_goto.
 	Turn func(isa.Insn) Turn
 }
@@ -230,6 +232,9 @@ func reach(g *Graph, _ []Start, rules Rules) (int, fault.Fault) {
 		}
 	}
 	enter(0)
+	for _, f := range rules.Entries {
+		enter(f)
+	}
 	type step struct{ insn, next int }
 	var stack []step
 	for len(queue) > 0 {
