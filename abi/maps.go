@@ -44,6 +44,21 @@ var mapNames = [...]string{
 	MapArena: "arena",
 }
 
+// mapStructs are the kernel's structures of maps, as its BTF names them.
+var mapStructs = map[MapType]string{
+	MapHash: "bpf_htab", MapArray: "bpf_array", MapProgArray: "bpf_array", MapPerfEvent: "bpf_array", MapPerCPUHash: "bpf_htab",
+	MapPerCPUArray: "bpf_array", MapStackTrace: "bpf_stack_map", MapCgroupArray: "bpf_array", MapLRUHash: "bpf_htab",
+	MapLRUPerCPUHash: "bpf_htab", MapLPMTrie: "lpm_trie", MapArrayOfMaps: "bpf_array", MapHashOfMaps: "bpf_htab",
+	MapDevmap: "bpf_dtab", MapDevmapHash: "bpf_dtab", MapCpumap: "bpf_cpu_map", MapXSKmap: "xsk_map", MapSockmap: "bpf_stab",
+	MapSockhash: "bpf_shtab", MapQueue: "bpf_queue_stack", MapStack: "bpf_queue_stack", MapRingBuf: "bpf_ringbuf_map",
+	MapUserRingBuf: "bpf_ringbuf_map", MapBloom: "bpf_bloom_filter", MapSKStorage: "bpf_local_storage_map",
+	MapInodeStorage: "bpf_local_storage_map", MapTaskStorage: "bpf_local_storage_map", MapCgrpStorage: "bpf_local_storage_map",
+}
+
+// MapStruct is the kernel's structure of a map of type t, whose fields
+// privileged programs may read; "" where they may not.
+func MapStruct(t MapType) string { return mapStructs[t] }
+
 // String is the map type's name, as bpftool prints it.
 func (t MapType) String() string {
 	if int(t) < len(mapNames) && mapNames[t] != "" {

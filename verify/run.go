@@ -131,6 +131,7 @@ func (w *walk) prepare() string {
 		Maps: maps, Inner: inner, Special: special, Sleepable: img.Attach.Sleepable, RCUType: func(name string) bool { return abi.RCUType(name, t.Version) },
 		Context: &row.Context, Args: img.Ctx, NullArgs: nullArgs(img.Attach, t.Version), Types: &state.Types{},
 		UninitStack: t.Version >= abi.V(6, 3), GPL: w.rules.GPL,
+		MapFields:    t.Engine == image.EngineKernel,
 		KernelStruct: func(name string) (btf.Type, error) { return kernelStruct(t, name) },
 	}
 	return ""

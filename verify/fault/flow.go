@@ -141,7 +141,7 @@ type MapDescriptor struct {
 	FD int64
 }
 
-func (MapDescriptor) Code() string { return "map-descriptor" }
+func (MapDescriptor) Code() string { return "bad-map" }
 func (f MapDescriptor) String() string {
 	return fmt.Sprintf("load of the map with file descriptor %d: the object names no map there; refer to one that it declares", f.FD)
 }
@@ -152,7 +152,7 @@ type KsymAddress struct {
 	Symbol string
 }
 
-func (KsymAddress) Code() string { return "ksym-address" }
+func (KsymAddress) Code() string { return "missing-ksym" }
 func (f KsymAddress) String() string {
 	return fmt.Sprintf("address of kernel symbol %s: the target's BTF has it, its symbol table does not; variables are there with CONFIG_KALLSYMS_ALL only", f.Symbol)
 }

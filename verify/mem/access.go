@@ -35,6 +35,8 @@ type Layout struct {
 	// Sleepable: the program may sleep; RCUType tells of which structs RCU keeps referenced objects alive.
 	Sleepable bool
 	RCUType   func(name string) bool
+	// MapFields: the program may look into the kernel's structure of a map.
+	MapFields bool
 	// KernelStruct finds a struct of the target kernel's types.
 	KernelStruct func(name string) (btf.Type, error)
 }
@@ -80,6 +82,8 @@ func (l *Layout) Access(s *state.State, q Query) (Result, fault.Fault) {
 		f = l.ctx(base, q, &r)
 	case state.MapValue:
 		f = l.mapValue(s, base, q, &r)
+	case state.MapPtr:
+		f = l.mapFields(base, q, &r)
 	case state.MapKey:
 		f = l.mapKey(base, q, &r)
 	case state.RingRecord, state.Mem:
@@ -112,7 +116,7 @@ func Followable(base *state.Reg, reg isa.Reg, write bool) fault.Fault {
 		return fault.ScalarDeref{Reg: reg, Write: write}
 	case base.Nullable:
 		return fault.NullableDeref{Reg: reg, Kind: base.Kind.String()}
-	case base.Kind == state.MapPtr, base.Kind == state.PacketEnd, base.Kind == state.Func:
+	case base.Kind == state.PacketEnd, base.Kind == state.Func:
 		return fault.InvalidDeref{Reg: reg, Kind: base.Describe(), Write: write}
 	case base.Kind == state.Packet, base.Kind == state.PacketMeta:
 		return fault.Unsupported{What: "packet access"}
