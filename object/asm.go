@@ -18,6 +18,7 @@ import (
 //	.version 4
 //	.section kprobe/do_sys_open       the section of the functions that follow
 //	.func name [static|global|weak]   global unless in .text or said otherwise
+//	.proto int mem8*:nonnull          its prototype, .tag a decl tag: asm_proto.go
 //	.attach type=kprobe expected=0 target="x" sleepable    where the section's name does not say it
 //	.map counts type=hash key=4 value=8 entries=16 flags=0 pinning=0 extra=0
 //	.inner type=array key=4 value=8 entries=1              the inner map of the map before
@@ -104,6 +105,8 @@ var directives = map[string]func(*asmParser, []string) error{
 	".section": (*asmParser).setSection,
 	".func":    (*asmParser).startFunc,
 	".attach":  (*asmParser).attach,
+	".proto":   (*asmParser).proto,
+	".tag":     (*asmParser).tag,
 	".map":     (*asmParser).addMap,
 	".inner":   (*asmParser).inner,
 	".entry":   (*asmParser).entry,

@@ -136,6 +136,7 @@ func formatFunc(b *strings.Builder, f *Func, entry bool) {
 		}
 		b.WriteByte('\n')
 	}
+	formatProto(b, f)
 	formatBody(b, f)
 }
 

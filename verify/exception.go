@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gtrace-dev/gtrace/abi"
@@ -22,6 +23,9 @@ func (w *walk) throwing(in isa.Insn) bool {
 func (w *walk) throw() (int, fault.Fault) {
 	if w.img.Target.Version < abi.ExceptionsSince {
 		return 0, fault.Unsupported{What: "exceptions: the target is older than Linux " + abi.ExceptionsSince.String(), Since: abi.ExceptionsSince.String()}
+	}
+	if !slices.Contains(abi.ThrowProgs, w.row.Type) {
+		return 0, fault.ForbiddenHelper{Func: abi.KfuncThrow, Program: w.row.Name}
 	}
 	cookie, f := w.read(isa.R1)
 	if f != nil {

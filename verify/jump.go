@@ -226,6 +226,9 @@ func (w *walk) call(in isa.Insn) (int, fault.Fault) {
 		}
 	}
 	w.apply(e)
+	if p.TailCall {
+		return w.tailCall()
+	}
 	return w.pc + 1, nil
 }
 

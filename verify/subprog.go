@@ -8,6 +8,7 @@ import (
 	"github.com/gtrace-dev/gtrace/verify/call"
 	"github.com/gtrace-dev/gtrace/verify/fault"
 	"github.com/gtrace-dev/gtrace/verify/prune"
+	"github.com/gtrace-dev/gtrace/verify/scalar"
 	"github.com/gtrace-dev/gtrace/verify/state"
 )
 
@@ -77,6 +78,9 @@ func (w *walk) globals(ctx context.Context) (int, fault.Fault, error) {
 func (w *walk) alone(ctx context.Context, f int) (int, fault.Fault, error) {
 	start := w.graph.Funcs[f].Start
 	sig, ft := w.signature(f)
+	if bad, ok := ft.(fault.BadSignature); ok && f == w.exception && bad.Reason == fault.SignatureReturn {
+		ft = fault.BadException{Func: bad.Func, Reason: fault.ExceptionReturn}
+	}
 	if ft != nil {
 		return start, ft, nil
 	}
@@ -125,12 +129,36 @@ func (w *walk) enter(in isa.Insn) (int, fault.Fault) {
 	return target, nil
 }
 
+// tailCall goes on behind a tail call that failed. One that did not fail ends
+// the function, not its callers: what it returns is what the other program returned.
+func (w *walk) tailCall() (int, fault.Fault) {
+	if w.s.Depth() == 1 {
+		return w.pc + 1, nil
+	}
+	top := w.s.Top()
+	if top.Callback != nil {
+		return 0, fault.CallbackTailCall{Func: w.graph.Funcs[top.Sub].Name}
+	}
+	if len(w.pending) >= w.opts.MaxPending {
+		return 0, fault.TooComplex{What: "pending branches", Limit: w.opts.MaxPending}
+	}
+	failed := branch{s: w.s.Clone(), path: w.path.Fork(), pc: w.pc + 1}
+	failed.path.Log(w.step)
+	w.pending = append(w.pending, failed)
+	w.s.Set(isa.R0, state.Number(scalar.Unknown))
+	w.step.Kind = prune.TailReturn
+	return w.s.Pop() + 1, nil
+}
+
 // callGlobal judges a call of a global function by its prototype and goes on behind it.
 func (w *walk) callGlobal(sub int) (int, fault.Fault) {
 	if f := w.globalCall(w.graph.Funcs[sub].Name, w.funcs[sub].maySleep); f != nil {
 		return 0, f
 	}
 	sig, f := w.signature(sub)
+	if bad, ok := f.(fault.BadSignature); ok {
+		return 0, fault.GlobalArgument{Func: bad.Func, Why: bad}
+	}
 	if f != nil {
 		return 0, f
 	}

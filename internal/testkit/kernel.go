@@ -79,6 +79,14 @@ func LoadKernel(img *image.Image) (*Kernel, error) {
 		}
 		load.btfID = id
 	}
+	types, err := giveTypes(img, load)
+	if err != nil {
+		k.Close()
+		return nil, err
+	}
+	if types != nil {
+		defer types.Close()
+	}
 	fd, log, err := loadProgram(load)
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(fds)
@@ -157,6 +165,8 @@ type progLoad struct {
 	typ, expected, flags, btfID, count uint32
 	insns, fds                         unsafe.Pointer
 	license                            string
+	btfFD                              uint32
+	funcs                              []funcInfo
 }
 
 // progLoadAttr is the BPF_PROG_LOAD member of union bpf_attr (include/uapi/linux/bpf.h).
@@ -183,6 +193,10 @@ func loadProgram(p *progLoad) (fd int, log string, err error) {
 	attr := progLoadAttr{typ: p.typ, expected: p.expected, flags: p.flags, attachBTF: p.btfID,
 		insns: p.insns, count: p.count, fds: p.fds, license: unsafe.Pointer(&license[0])}
 	copy(attr.name[:15], "gtrace_test")
+	if len(p.funcs) > 0 {
+		attr.btfFD, attr.funcInfoSize = p.btfFD, uint32(unsafe.Sizeof(funcInfo{}))
+		attr.funcInfo, attr.funcInfoCount = unsafe.Pointer(&p.funcs[0]), uint32(len(p.funcs))
+	}
 	fd, err = bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if err == nil {
 		return fd, "", nil

@@ -62,7 +62,7 @@ var All = []Fault{
 	SpecialField{}, MapProgram{}, LockState{}, RegionState{}, InRegion{},
 	LeakedReference{}, ReleaseUnowned{}, ReturnRange{}, StackPointerReturn{},
 	BadSignature{}, GlobalArgument{}, GlobalReturn{}, GlobalCallback{},
-	TailCallStack{}, CallbackThrows{}, BadException{},
+	TailCallStack{}, CallbackThrows{}, BadException{}, CallbackTailCall{},
 }
 
 // Unsupported is no fault of the program: the target lacks something, or this

@@ -118,6 +118,7 @@ const (
 	ExceptionMissing                        // is not in the object
 	ExceptionTail                           // makes a tail call
 	ExceptionStatic                         // is not global
+	ExceptionReturn                         // returns no number
 )
 
 var exceptionText = [...]string{
@@ -127,6 +128,7 @@ var exceptionText = [...]string{
 	ExceptionMissing: "is not in the object",
 	ExceptionTail:    "can't make tail calls",
 	ExceptionStatic:  "must be global, as it is verified on its own",
+	ExceptionReturn:  "must return a number, which the program then returns",
 }
 
 // BadException is an exception callback that can't be one.
@@ -139,4 +141,15 @@ type BadException struct {
 func (BadException) Code() string { return "bad-exception-callback" }
 func (f BadException) String() string {
 	return fmt.Sprintf("exception callback %s %s", f.Func, exceptionText[f.Reason])
+}
+
+// CallbackTailCall is a tail call in a callback.
+type CallbackTailCall struct {
+	mark
+	Func string
+}
+
+func (CallbackTailCall) Code() string { return "callback-tail-call" }
+func (f CallbackTailCall) String() string {
+	return fmt.Sprintf("function %s is a callback and makes a tail call: what the other program returns would go to the helper that calls back", f.Func)
 }

@@ -32,6 +32,7 @@ const (
 	Return                  // exit from a subprogram, in the callee's frame
 	EnterCallback           // call of a callback, in the frame of the call that makes it
 	ReturnCallback          // exit from a callback, in its frame
+	TailReturn              // tail call that ends a subprogram, in the frame of the callee
 )
 
 // Place is a register or stack slot of a frame.
@@ -227,6 +228,8 @@ func undoJump(in isa.Insn, s *Step, need marks, dst, src live.Regs) {
 	case s.Kind == EnterCallback: // the callee's registers are made by the call
 		need[s.Frame+1] = mark{}
 	case s.Kind == ReturnCallback: // the caller's are what they were
+	case s.Kind == TailReturn: // the other program made what the caller finds
+		need[s.Frame-1].regs &^= 0b111111
 	case s.Kind == Return:
 		caller := &need[s.Frame-1]
 		f.regs |= caller.regs & 1
