@@ -153,3 +153,18 @@ func TestCheckErrors(t *testing.T) {
 		t.Errorf("verdicts %+v, error %v", verdicts, err)
 	}
 }
+
+// Debian's gcc for BPF: its objects are judged as clang's are.
+func TestCheckGCC(t *testing.T) {
+	testkit.RequireTool(t, "bpf-gcc")
+	src, obj := filepath.Join(t.TempDir(), "a.c"), filepath.Join(t.TempDir(), "a.bpf.o")
+	text := strings.NewReplacer(
+		"static u64 (*get_pid_tgid)(void) = (void *)14;", "u64 get_pid_tgid(void) __attribute__((kernel_helper(14)));",
+		"static void *(*lookup)(void *map, const void *key) = (void *)1;", "void *lookup(void *map, const void *key) __attribute__((kernel_helper(1)));",
+	).Replace(plainBPF)
+	write(t, src, text)
+	if out, err := exec.Command("bpf-gcc", "-O2", "-gbtf", "-c", src, "-o", obj).CombinedOutput(); err != nil {
+		t.Fatalf("bpf-gcc: %v\n%s", err, out)
+	}
+	gtrace(t, "check", obj).want(t, 1, "good: accept", "bad: reject", "nullable-deref")
+}

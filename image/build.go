@@ -216,6 +216,11 @@ func (l *linker) resolve(f *object.Func, r object.Reloc) error {
 	at := l.starts[f] + r.Insn
 	in := &l.img.Insns[at]
 	switch r.Kind {
+	case object.RelocUnknown:
+		if in.IsCall() {
+			return fmt.Errorf("call of %q, byte %d of its section: no function begins there", r.Symbol, r.Addend)
+		}
+		return &Unsupported{What: fmt.Sprintf("reference to %q: no map, global data or function", r.Symbol)}
 	case object.RelocCall, object.RelocKfunc:
 		if !in.IsCall() {
 			return fmt.Errorf("a call relocation for %s on %q, which is no call", r.Symbol, in)
@@ -239,8 +244,6 @@ func (l *linker) resolve(f *object.Func, r object.Reloc) error {
 		return l.kfunc(at, r.Symbol)
 	case object.RelocKsym:
 		return l.ksym(at, r.Symbol)
-	case object.RelocUnknown:
-		return &Unsupported{What: fmt.Sprintf("reference to %q: no map, global data or function", r.Symbol)}
 	default:
 		return &Unsupported{What: fmt.Sprintf("relocation kind %d for %s", r.Kind, r.Symbol)}
 	}

@@ -68,7 +68,7 @@ const (
 	RelocFuncAddr                      // 64-bit load: address of the function Symbol (a callback)
 	RelocKfunc                         // call: the kfunc Symbol
 	RelocKsym                          // 64-bit load: address of the kernel variable Symbol
-	RelocUnknown                       // 64-bit load: address of Symbol, in a section that is neither maps, data nor code
+	RelocUnknown                       // call or 64-bit load: byte Addend of Symbol's section, where there is nothing that either could mean
 )
 
 // Reloc is a relocation at slot Insn.

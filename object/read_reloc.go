@@ -117,7 +117,7 @@ func (r *reader) callReloc(in isa.Insn, e relEntry) (Reloc, error) {
 	slot := int64(e.sym.Value/isa.Slot) + int64(in.Imm) + 1
 	p := r.funcStart(e.sym, slot)
 	if p == nil {
-		return Reloc{}, fmt.Errorf("call of %q, slot %d: no function begins there", e.sym.Name, slot)
+		return Reloc{Kind: RelocUnknown, Symbol: e.sym.Name, Addend: slot * isa.Slot}, nil
 	}
 	return Reloc{Kind: RelocCall, Symbol: p.Name}, nil
 }
