@@ -195,6 +195,10 @@ type Helper struct {
 	ChangesMap bool
 	// ZeroFlags: the last argument must be 0.
 	ZeroFlags bool
+	// Config is the configuration option that the kernel needs for it; "" for none.
+	Config string
+	// Locked is the lockdown that takes it from all programs; LockdownNone: none does.
+	Locked Lockdown
 	// Sleepable: for sleepable programs only.
 	Sleepable bool
 	// Perfmon: tracing program types, and others only with CAP_PERFMON.
@@ -229,6 +233,15 @@ type Helper struct {
 	Targets    []string
 	NotTargets string
 }
+
+// Lockdown is how far a kernel is locked down.
+type Lockdown uint8
+
+const (
+	LockdownNone            Lockdown = iota
+	LockdownIntegrity                // nobody changes the kernel
+	LockdownConfidentiality          // nor reads from it
+)
 
 // LockRole is what a function does with a lock.
 type LockRole uint8

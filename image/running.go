@@ -42,7 +42,7 @@ func Running() (*Target, error) {
 		Arch: runtime.GOARCH, Release: release, Version: v, Name: v.String() + " (running kernel's BTF)",
 		Privileged: true, BTF: runningBTF,
 		LoadConfig: sync.OnceValues(func() (map[string]string, error) { return readConfig(release) }),
-		Symbols:    runningSymbols,
+		Symbols:    runningSymbols, LoadLockdown: sync.OnceValue(runningLockdown),
 	}, nil
 }
 

@@ -69,9 +69,30 @@ func (w *walk) conditional(in isa.Insn) (int, fault.Fault) {
 		taken, not := scalar.Refine(c, dst.Val, src.Val)
 		narrow(other.s, in, taken)
 		narrow(w.s, in, not)
+	case in.UsesReg() && !c.Is32 && c.Code == isa.Jeq:
+		equalPointers(other.s, in, *dst, src)
+	case in.UsesReg() && !c.Is32 && c.Code == isa.Jne:
+		equalPointers(w.s, in, *dst, src)
 	}
 	w.pending = append(w.pending, other)
 	return next, nil
+}
+
+// equalPointers notes in s, where both operands are equal, that the one that
+// might be NULL is not when the other can't be. Typed kernel pointers can be
+// NULL whatever is known of them.
+func equalPointers(s *state.State, in isa.Insn, dst, src state.Reg) {
+	if !dst.Kind.Pointer() || !src.Kind.Pointer() || dst.Nullable == src.Nullable || dst.Kind == state.BTF || src.Kind == state.BTF {
+		return
+	}
+	r, v := in.Dst, dst
+	if src.Nullable {
+		r, v = in.Src, src
+	}
+	if v.Nullable = false; !v.Distinct {
+		v.ID = 0
+	}
+	s.Set(r, v)
 }
 
 // decide tells whether a jump is always or never taken.

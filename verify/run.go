@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -121,6 +122,7 @@ func (w *walk) prepare() string {
 	w.rules = call.Rules{
 		Program: row, Attach: img.Attach, License: img.License, GPL: slices.Contains(gplLicenses, img.License),
 		Version: t.Version, Pseudo: t.Engine == image.EngineUser, Kfuncs: img.Kfuncs,
+		Built: t.Built, Lockdown: sync.OnceValue(t.Lockdown),
 	}
 	maps, inner := withInner(img.Maps)
 	special := make([][]mem.Special, len(maps))

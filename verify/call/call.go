@@ -44,6 +44,9 @@ type Rules struct {
 	Version abi.Version
 	Pseudo  bool                // gtrace's pseudo-kfuncs exist
 	Kfuncs  map[int32]*btf.Func // kernel functions by BTF id
+	// Built is the value of an option of the kernel's configuration, and whether that is known.
+	Built    func(option string) (value string, known bool)
+	Lockdown func() abi.Lockdown
 }
 
 // Effects is what a call that was found right does.
@@ -85,11 +88,32 @@ func Helper(id int32, r *Rules) (*Proto, fault.Fault) {
 	case unknownRules[id], h.Callback == nil && slices.Contains(h.Args, abi.ArgFuncPtr):
 		return nil, fault.Unsupported{What: "helper " + h.Name}
 	}
+	if f := host(h, r); f != nil {
+		return nil, f
+	}
 	h = h.For(r.Attach.Type)
 	return &Proto{
 		ID: h.ID, Name: h.Name, Args: h.Args, Ret: h.Ret, Acquire: h.AcquiresRef, Release: h.ReleaseArg,
 		Lock: h.Lock, UnderLock: h.Lock == abi.DropsLock, Sleeps: h.Sleepable, TailCall: h.TailCall, Callback: h.Callback, Helper: h,
 	}, nil
+}
+
+// host judges what the kernel's build and policy take away.
+func host(h *abi.Helper, r *Rules) fault.Fault {
+	if h.Locked != abi.LockdownNone && r.Lockdown() >= h.Locked {
+		return fault.ForbiddenHelper{Func: h.Name, Program: r.Program.Name, Lockdown: true}
+	}
+	if h.Config == "" {
+		return nil
+	}
+	v, known := r.Built(h.Config)
+	switch {
+	case !known:
+		return fault.Unsupported{What: fmt.Sprintf("helper %s: whether the target was built with %s is not known; give its configuration", h.Name, h.Config)}
+	case v != "y":
+		return fault.ForbiddenHelper{Func: h.Name, Program: r.Program.Name, Config: h.Config}
+	}
+	return nil
 }
 
 // lateHelper says that the target is older than the helper, or than the

@@ -68,10 +68,18 @@ func (f UnknownHelper) String() string {
 type ForbiddenHelper struct {
 	mark
 	Func, Program string
+	Config        string // the option without which the kernel was built, when that is why
+	Lockdown      bool   // the kernel's lockdown takes it from all programs
 }
 
 func (ForbiddenHelper) Code() string { return "forbidden-helper" }
 func (f ForbiddenHelper) String() string {
+	switch {
+	case f.Config != "":
+		return fmt.Sprintf("this kernel has no %s: it was built without %s", f.Func, f.Config)
+	case f.Lockdown:
+		return fmt.Sprintf("this kernel's lockdown takes %s from all programs", f.Func)
+	}
 	return fmt.Sprintf("programs of type %s can't call %s", f.Program, f.Func)
 }
 
