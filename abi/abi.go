@@ -193,6 +193,8 @@ type Helper struct {
 	LengthOrError bool
 	// ChangesMap: it changes the map, other than through a pointer to a value.
 	ChangesMap bool
+	// Format: the constant string in its third argument is a format for the values in its fourth.
+	Format bool
 	// ZeroFlags: the last argument must be 0.
 	ZeroFlags bool
 	// Config is the configuration option that the kernel needs for it; "" for none.

@@ -177,7 +177,7 @@ var helpers = [...]Helper{
 	162: {ID: 162, Name: "bpf_sock_from_file", Args: []ArgKind{ArgBTF}, Ret: RetBTFOrNull, Type: "file", RetType: "socket", Since: V(5, 11), Progs: progsLSMSyscallTracing},
 	163: {ID: 163, Name: "bpf_check_mtu", Args: []ArgKind{ArgCtx, ArgAnything, ArgFixedWritableMem, ArgAnything, ArgAnything}, Sizes: []int{4}, GPL: true, Since: V(5, 12), Progs: progsSchedACTSchedCLSXDP},
 	164: {ID: 164, Name: "bpf_for_each_map_elem", Args: []ArgKind{ArgConstMapPtr, ArgFuncPtr, ArgStackOrNull, ArgAnything}, MapTypes: mapsForEach, Callback: callbackMapElem, Since: V(5, 13)},
-	165: {ID: 165, Name: "bpf_snprintf", Args: []ArgKind{ArgUninitMemOrNull, ArgConstSizeOrZero, ArgConstStr, ArgMemOrNull, ArgConstSizeOrZero}, Perfmon: true, GPL: true, Since: V(5, 13)},
+	165: {ID: 165, Name: "bpf_snprintf", Args: []ArgKind{ArgUninitMemOrNull, ArgConstSizeOrZero, ArgConstStr, ArgMemOrNull, ArgConstSizeOrZero}, Format: true, Perfmon: true, GPL: true, Since: V(5, 13)},
 	166: {ID: 166, Name: "bpf_sys_bpf", Args: []ArgKind{ArgAnything, ArgMem, ArgConstSize}, Since: V(5, 14), Progs: progsSyscall},
 	167: {ID: 167, Name: "bpf_btf_find_by_name_kind", Args: []ArgKind{ArgMem, ArgConstSize, ArgAnything, ArgAnything}, Since: V(5, 14), Progs: progsSyscall},
 	168: {ID: 168, Name: "bpf_sys_close", Args: []ArgKind{ArgAnything}, Since: V(5, 14), Progs: progsSyscall},

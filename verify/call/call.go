@@ -85,7 +85,7 @@ func Helper(id int32, r *Rules) (*Proto, fault.Fault) {
 		return nil, fault.ForbiddenHelper{Func: h.Name, Program: r.Program.Name}
 	case h.GPL && !r.GPL:
 		return nil, fault.GPLHelper{Func: h.Name, License: r.License}
-	case unknownRules[id], h.Callback == nil && slices.Contains(h.Args, abi.ArgFuncPtr):
+	case h.Callback == nil && slices.Contains(h.Args, abi.ArgFuncPtr):
 		return nil, fault.Unsupported{What: "helper " + h.Name}
 	}
 	if f := host(h, r); f != nil {
@@ -131,15 +131,10 @@ func lateHelper(h *abi.Helper, r *Rules) fault.Fault {
 const (
 	mapLookup   = 1
 	processorID = 8
-	mapPeek     = 89
-	snprintf    = 165
 )
 
 // maxCPUs is the most that a kernel can be built for; the kernel itself knows how many there are.
 const maxCPUs = 8192
-
-// unknownRules are helpers that the kernel checks beyond their prototype, in ways not known here.
-var unknownRules = map[int32]bool{snprintf: true}
 
 // Kfunc finds the prototype of a kfunc.
 func Kfunc(id int32, r *Rules) (*Proto, fault.Fault) {
@@ -167,6 +162,11 @@ func Check(s *state.State, l *mem.Layout, p *Proto, insn int, types []object.Use
 	}
 	if f := c.flags(); f != nil {
 		return nil, f
+	}
+	if h := p.Helper; h != nil && h.Format {
+		if f := c.format(); f != nil {
+			return nil, f
+		}
 	}
 	if f := c.mapRules(); f != nil {
 		return nil, f

@@ -30,6 +30,7 @@ const (
 	SizeNegative                    // may be negative
 	SizeUnbounded                   // no upper bound
 	SizeVariable                    // must be a constant
+	SizeWords                       // must be a multiple of 8
 )
 
 var sizeText = [...]string{
@@ -37,6 +38,7 @@ var sizeText = [...]string{
 	SizeNegative:  "may be negative",
 	SizeUnbounded: "has no upper bound below 2^29",
 	SizeVariable:  "is not a constant",
+	SizeWords:     "is not a multiple of 8",
 }
 
 // WrongSize is a size argument that may have a value that is not allowed.
@@ -51,6 +53,19 @@ type WrongSize struct {
 func (WrongSize) Code() string { return "wrong-size" }
 func (f WrongSize) String() string {
 	return fmt.Sprintf("argument %d of %s, a size, %s (it is %s)", f.Arg, f.Func, sizeText[f.Reason], f.Value)
+}
+
+// BadFormat is a format that is wrong, or that names more values than there are.
+type BadFormat struct {
+	mark
+	Func, Format string
+	At           int // byte of the format
+	Values       int // that the call gives
+}
+
+func (BadFormat) Code() string { return "bad-format" }
+func (f BadFormat) String() string {
+	return fmt.Sprintf("format %q of %s is wrong at byte %d, or names more than the %d values given", f.Format, f.Func, f.At, f.Values)
 }
 
 // UnknownHelper is a call of a helper number that no kernel has.
