@@ -10,13 +10,12 @@ import (
 	"os"
 	"os/signal"
 	"time"
-
-	"github.com/gtrace-dev/gtrace/image"
 )
 
 type options struct {
-	only, list, csv string
-	limit           time.Duration
+	only, list, csv, target, guest string
+	unprivileged, record           bool
+	limit                          time.Duration
 }
 
 // outcomes are what -list takes.
@@ -31,6 +30,10 @@ func main() {
 	flag.StringVar(&o.list, "list", "", "name the programs of one `outcome` instead of the tables: reject, accept, unsupported, error, left-out;\n"+
 		"code: another code than the kernel's message has; class: messages that the table lacks")
 	flag.StringVar(&o.csv, "csv", "", "also write a line a program to this `file`")
+	flag.StringVar(&o.target, "target", "", "judge for a real `kernel`, 6.1 or 6.12, by the table of its verdicts")
+	flag.BoolVar(&o.unprivileged, "unprivileged", false, "load without privilege what states something of that; on 6.12 unless -target names another")
+	flag.BoolVar(&o.record, "record", false, "with -target: have the kernel judge in a virtual machine (PARITY_VMTEST), and write the table anew")
+	flag.StringVar(&o.guest, "guest", "", "in the virtual machine: do the job in this `file`")
 	flag.DurationVar(&o.limit, "limit", 30*time.Second, "how long gtrace may take for a program")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -42,8 +45,14 @@ func main() {
 }
 
 func measure(ctx context.Context, o options, w, progress io.Writer) error {
+	if o.guest != "" {
+		return guest(ctx, o.guest, progress)
+	}
 	if o.list != "" && outcomes[o.list] == "" && codeLists[o.list] == "" {
 		return fmt.Errorf("-list %s: expected reject, accept, unsupported, error, left-out, code or class", o.list)
+	}
+	if o.unprivileged && o.target == "" {
+		o.target = "6.12"
 	}
 	c, err := openCache()
 	if err != nil {
@@ -53,11 +62,18 @@ func measure(ctx context.Context, o options, w, progress io.Writer) error {
 	if err := c.prepare(ctx); err != nil {
 		return err
 	}
-	tests, err := c.tests(o.only)
+	subjects, err := c.subjects(ctx, o.only, progress)
 	if err != nil {
 		return err
 	}
-	rows, err := c.judge(ctx, tests, o.limit, progress)
+	k, err := c.runningOracle()
+	if o.target != "" {
+		k, err = c.vmOracle(ctx, o, subjects, progress)
+	}
+	if err != nil {
+		return err
+	}
+	rows, err := k.judge(ctx, subjects, o.limit, progress)
 	if err != nil {
 		return err
 	}
@@ -77,59 +93,4 @@ func measure(ctx context.Context, o options, w, progress io.Writer) error {
 	}
 	report(w, rows)
 	return nil
-}
-
-// judge gives both sides' verdicts on every program of the tests. What cannot
-// be compiled or asked is said and left away.
-func (c *cache) judge(ctx context.Context, tests []string, limit time.Duration, progress io.Writer) ([]row, error) {
-	target, err := image.Running()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := target.BTF(); err != nil { // read before the first program's clock runs
-		return nil, err
-	}
-	var rows []row
-	for i, test := range tests {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if i%50 == 0 {
-			fmt.Fprintf(progress, "parity: %d of %d tests, %d programs\n", i, len(tests), len(rows))
-		}
-		compiling, done := context.WithTimeout(ctx, compileLimit)
-		err := c.compile(compiling, test)
-		done()
-		if err != nil {
-			fmt.Fprintf(progress, "parity: %s cannot be compiled: %s\n", test, firstError(err.Error()))
-			continue
-		}
-		object := c.kernel("obj/" + test + ".bpf.o")
-		expected, err := expectations(object)
-		if err != nil {
-			fmt.Fprintf(progress, "parity: %s: its tags cannot be read: %s\n", test, oneLine(err.Error()))
-			continue
-		}
-		kernel, err := c.askKernel(ctx, object, questionOf(expected, false), 2*time.Minute)
-		if err != nil {
-			fmt.Fprintf(progress, "parity: %s: the kernel was not asked: %s\n", test, oneLine(err.Error()))
-			continue
-		}
-		rows = append(rows, compare(ctx, test, object, kernel, expected, target, limit)...)
-	}
-	return rows, nil
-}
-
-// compare puts gtrace's verdicts beside the kernel's.
-func compare(ctx context.Context, test, object string, kernel []kernelVerdict, expected map[string]expectation, t *image.Target, limit time.Duration) []row {
-	names := make([]string, len(kernel))
-	for i, k := range kernel {
-		names[i] = k.Program
-	}
-	ours := judgeObject(ctx, object, names, expected, t, limit)
-	var rows []row
-	for _, k := range kernel {
-		rows = append(rows, row{Test: test, Program: k.Program, Kernel: k, Ours: ours[k.Program], Expected: expected[k.Program]})
-	}
-	return rows
 }

@@ -92,6 +92,8 @@ func splitLogs(stdout, stderr string) map[string]words {
 	return logs
 }
 
+const policy = "the host's policy (EPERM)"
+
 // outside lists what in libbpf's or the kernel's words means that the host, not
 // the verifier's judgement of the program, is why it did not load. First match wins.
 var outside = []struct {
@@ -105,7 +107,7 @@ var outside = []struct {
 	{"CO-RE relocation against this kernel's types", regexp.MustCompile(`<invalid CO-RE relocation>|invalid func unknown#195896080|relo #\d+: (no matching targets|failed|target candidate)|failed to (resolve|perform) CO-RE relocation`)},
 	{"map cannot be made", regexp.MustCompile(`failed to create: |failed to create map|failed to (load|auto-create)[^\n]*map|map '[^']*': (failed|unsupported|can't)`)},
 	{"missing attach target", regexp.MustCompile(`failed to find kernel BTF type ID|failed to find BTF|attach target|attach_btf_id|attach type|Invalid tracepoint|is not a (kernel|BTF) function`)},
-	{"the host's policy (EPERM)", regexp.MustCompile(`Operation not permitted`)},
+	{policy, regexp.MustCompile(`Operation not permitted`)},
 }
 
 // judge decides between reject and leftOut. The kernel prints its statistics
@@ -124,7 +126,7 @@ func (k *kernelVerdict) judge(log, said string) {
 		words := said
 		if judged { // the log itself; libbpf's echo of it would match again
 			words = k.Message + "\n" + tail(log, 600)
-			if o.reason == "the host's policy (EPERM)" || o.reason == "map cannot be made" {
+			if o.reason == policy || o.reason == "map cannot be made" {
 				continue
 			}
 		}

@@ -13,7 +13,7 @@ type row struct {
 	Test, Program string
 	Kernel        kernelVerdict
 	Ours          ourVerdict
-	Expected      expectation
+	Stated        stated // by the test
 }
 
 // The outcomes of a comparison.

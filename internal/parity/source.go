@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,7 +34,7 @@ const (
 //	src/            of the package: tools, include, scripts, kernel/bpf
 //	build/          bpftool, libbpf and veristat, built from src
 //	RELEASE/inc     vmlinux.h of the running kernel, libbpf's headers
-//	RELEASE/obj     NAME.bpf.o, and NAME.bpf.o.err with the compiler's words
+//	RELEASE/objects NAME.bpf.o, and NAME.bpf.o.err with the compiler's words
 //	RELEASE/verdict the kernel's, by hash of the object
 type cache struct {
 	dir, release string
@@ -50,7 +51,7 @@ func openCache() (*cache, error) {
 		return nil, fmt.Errorf("uname: %w", err)
 	}
 	c := &cache{dir: filepath.Join(base, "gtrace-parity"), release: unix.ByteSliceToString(u.Release[:])}
-	for _, d := range []string{"build", c.release + "/inc/bpf", c.release + "/obj/hid", c.release + "/verdict"} {
+	for _, d := range []string{"build", c.release + "/inc/bpf", c.release + "/inc/hid", c.release + "/objects/hid", c.release + "/verdict"} {
 		if err := os.MkdirAll(filepath.Join(c.dir, d), 0o755); err != nil {
 			return nil, err
 		}
@@ -80,7 +81,7 @@ func once(file string, make func(tmp string) error) error {
 	if _, err := os.Stat(file); err == nil {
 		return nil
 	}
-	tmp := file + ".tmp"
+	tmp := fmt.Sprintf("%s.%d.tmp", file, os.Getpid()) // others may be at it, too
 	if err := make(tmp); err != nil {
 		return err
 	}
@@ -186,15 +187,31 @@ func (c *cache) tools(ctx context.Context) error {
 	})
 }
 
-func (c *cache) headers(ctx context.Context) error {
-	err := once(c.kernel("inc/vmlinux.h"), func(tmp string) error {
-		out, err := run(ctx, "", c.build("bpftool/bootstrap/bpftool"), "btf", "dump", "file", kernelTypes, "format", "c")
+// typesHeader writes a kernel's types as C.
+func (c *cache) typesHeader(ctx context.Context, types, file string) error {
+	return once(file, func(tmp string) error {
+		out, err := run(ctx, "", c.build("bpftool/bootstrap/bpftool"), "btf", "dump", "file", types, "format", "c")
 		if err != nil {
 			return err
 		}
 		return os.WriteFile(tmp, out, 0o644)
 	})
+}
+
+// hidTypes gets the types of a kernel that has HID programs, which this one may not have.
+func (c *cache) hidTypes(ctx context.Context) error {
+	k, err := findKernel("6.12")
 	if err != nil {
+		return nil // then they are compiled with this kernel's, if they can be
+	}
+	return c.typesHeader(ctx, filepath.Join(k.dir, "vmlinux.btf"), c.kernel("inc/hid/vmlinux.h"))
+}
+
+func (c *cache) headers(ctx context.Context) error {
+	if err := c.typesHeader(ctx, kernelTypes, c.kernel("inc/vmlinux.h")); err != nil {
+		return err
+	}
+	if err := c.hidTypes(ctx); err != nil {
 		return err
 	}
 	headers, err := filepath.Glob(c.src("tools/lib/bpf/*.h"))
@@ -239,7 +256,7 @@ var edited = map[string][]string{
 // tried again without the kfunc prototypes of vmlinux.h, which clash with some
 // tests' own, and then with a renamed field.
 func (c *cache) compile(ctx context.Context, test string) error {
-	object := c.kernel("obj/" + test + ".bpf.o")
+	object := c.kernel("objects/" + test + ".bpf.o")
 	return once(object, func(tmp string) error {
 		source, folder := "progs/"+test+".c", c.selftests()
 		if name, ok := strings.CutPrefix(test, hidPrefix); ok {
@@ -261,7 +278,7 @@ func (c *cache) compile(ctx context.Context, test string) error {
 			args := append(c.flags(test), append(e, "-c", source, "-o", tmp)...)
 			_, err := run(ctx, folder, "clang-19", args...)
 			if err == nil {
-				return nil
+				return weaken(ctx, tmp)
 			}
 			if first == nil {
 				first = err
@@ -274,13 +291,36 @@ func (c *cache) compile(ctx context.Context, test string) error {
 	})
 }
 
+// weaken makes the kernel functions that an object names weak: one that the
+// kernel lacks is then a matter of the programs that call it, not of the file.
+func weaken(ctx context.Context, object string) error {
+	spec, err := rawTypes(object)
+	if err != nil {
+		return nil // no types, so no kernel functions
+	}
+	var args []string
+	for t, err := range spec.All() {
+		if err != nil {
+			return err
+		}
+		if f, ok := t.(*btf.Func); ok && f.Linkage == btf.ExternFunc {
+			args = append(args, "--weaken-symbol="+f.Name)
+		}
+	}
+	if len(args) == 0 {
+		return nil
+	}
+	_, err = run(ctx, "", "llvm-objcopy-19", append(args, object)...)
+	return err
+}
+
 // edit writes a changed copy of a source into the cache.
 func (c *cache) edit(source string, oldnew []string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(c.selftests(), source))
 	if err != nil {
 		return "", err
 	}
-	copied := c.kernel("obj/" + filepath.Base(source))
+	copied := c.kernel("objects/" + filepath.Base(source))
 	head := fmt.Sprintf("# 1 %q\n", source)
 	return copied, os.WriteFile(copied, []byte(head+strings.NewReplacer(oldnew...).Replace(string(text))), 0o644)
 }
@@ -289,6 +329,9 @@ func (c *cache) flags(test string) []string {
 	arch := map[string]string{"amd64": "x86", "arm64": "arm64", "riscv64": "riscv", "s390x": "s390"}[runtime.GOARCH]
 	f := []string{"-g", "-O2", "--target=bpf", "-mcpu=v3", "-mlittle-endian", "-Wno-everything", "-D__TARGET_ARCH_" + arch,
 		"-I" + c.kernel("inc"), "-I" + c.selftests(), "-I" + c.src("tools/include/uapi"), "-DENABLE_ATOMICS_TESTS"}
+	if strings.HasPrefix(test, hidPrefix) {
+		f = append([]string{"-I" + c.kernel("inc/hid")}, f...)
+	}
 	for _, d := range systemIncludes() {
 		f = append(f, "-idirafter", d)
 	}

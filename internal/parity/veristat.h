@@ -38,7 +38,7 @@ static int parity_for_all(enum bpf_map_type type)
 	}
 }
 
-static void parity_maps(struct bpf_object *obj, int unprivileged)
+static void parity_maps(struct bpf_object *obj, int unprivileged, int struct_ops)
 {
 	struct bpf_map *map;
 
@@ -50,6 +50,9 @@ static void parity_maps(struct bpf_object *obj, int unprivileged)
 		    type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE)
 			bpf_map__set_max_entries(map, 0);
 		if (unprivileged && !parity_for_all(type))
+			bpf_map__set_autocreate(map, 0);
+		/* of no use to other programs, and the kernel may lack the type */
+		if (type == BPF_MAP_TYPE_STRUCT_OPS && !struct_ops)
 			bpf_map__set_autocreate(map, 0);
 	}
 }
@@ -69,17 +72,20 @@ static int parity_load(struct bpf_object *obj)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[2] = {};
-	int unprivileged = getenv("PARITY_UNPRIVILEGED") != NULL;
+	int unprivileged = getenv("PARITY_UNPRIVILEGED") != NULL, struct_ops = 0;
 	struct bpf_program *prog;
 
 	if (unprivileged && syscall(SYS_capset, &head, none)) {
 		perror("capset");
 		exit(1);
 	}
-	parity_maps(obj, unprivileged);
-	bpf_object__for_each_program(prog, obj)
-		if (bpf_program__autoload(prog))
-			parity_flags(prog, getenv("PARITY_FLAGS"));
+	bpf_object__for_each_program(prog, obj) {
+		if (!bpf_program__autoload(prog))
+			continue;
+		parity_flags(prog, getenv("PARITY_FLAGS"));
+		struct_ops |= bpf_program__type(prog) == BPF_PROG_TYPE_STRUCT_OPS;
+	}
+	parity_maps(obj, unprivileged, struct_ops);
 	return bpf_object__load(obj);
 }
 

@@ -1,0 +1,322 @@
+package main
+
+// This file asks kernels in virtual machines. The host writes down what to load
+// (guestJob); this command, run again in the guest, loads it and leaves what
+// was said; the verdicts go to a table that is committed, for machines without
+// virtual machines.
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gtrace-dev/gtrace/image"
+)
+
+// flavours are the Debian kernels that have what the tests need, by series.
+var flavours = map[string]string{"6.1": "cloud-amd64", "6.12": "amd64"}
+
+// vmKernel is a kernel in a virtual machine: vmtest's folder of it.
+type vmKernel struct {
+	series, dir, release string
+}
+
+// findKernel looks for a kernel where vmtest keeps them.
+func findKernel(series string) (vmKernel, error) {
+	flavour := flavours[series]
+	if flavour == "" {
+		return vmKernel{}, fmt.Errorf("-target %s: expected 6.1 or 6.12", series)
+	}
+	base := os.Getenv("VMTEST_CACHE")
+	if base == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return vmKernel{}, err
+		}
+		base = filepath.Join(user, "vmtest")
+	}
+	list, _ := filepath.Glob(filepath.Join(base, "linux-image-"+series+".*-"+flavour))
+	list = slices.DeleteFunc(list, func(s string) bool { return flavour == "amd64" && strings.Contains(s, "-cloud-") })
+	if len(list) == 0 {
+		return vmKernel{}, fmt.Errorf("no kernel %s (%s) in %s: vmtest -k %s -flavour %s fetches it", series, flavour, base, series, flavour)
+	}
+	slices.Sort(list)
+	dir := list[len(list)-1]
+	return vmKernel{series, dir, strings.TrimPrefix(filepath.Base(dir), "linux-image-")}, nil
+}
+
+// target is the kernel as gtrace is told of it.
+func (k vmKernel) target(unprivileged bool) (*image.Target, error) {
+	t, err := image.ForRelease(k.release)
+	if err != nil {
+		return nil, err
+	}
+	t.Privileged = !unprivileged
+	t.UseBTF(filepath.Join(k.dir, "vmlinux.btf"))
+	return t, t.UseConfig(filepath.Join(k.dir, "config"))
+}
+
+// guestJob is what the guest does.
+type guestJob struct {
+	Veristat string
+	Loads    []guestLoad
+}
+
+type guestLoad struct {
+	Test, Object string
+	Env          []string
+}
+
+// guestLimit is for one object: the machine may be an emulated one.
+const guestLimit = 15 * time.Minute
+
+// outName is the file that the guest leaves what veristat said in.
+func outName(test, end string) string { return strings.ReplaceAll(test, "/", "__") + end }
+
+// guest does a job, in the virtual machine.
+func guest(ctx context.Context, file string, progress io.Writer) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var job guestJob
+	if err := json.Unmarshal(data, &job); err != nil {
+		return err
+	}
+	out := os.Getenv("VMTEST_OUT")
+	for i, l := range job.Loads {
+		stdout, stderr, err := veristat(ctx, job.Veristat, l.Object, l.Env, guestLimit)
+		if err != nil {
+			fmt.Fprintf(progress, "parity: %s: %v\n", l.Test, err)
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(out, outName(l.Test, ".out")), stdout, 0o644); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(out, outName(l.Test, ".err")), stderr, 0o644); err != nil {
+			return err
+		}
+		if i%50 == 0 {
+			fmt.Fprintf(progress, "parity: %d of %d objects\n", i, len(job.Loads))
+		}
+	}
+	return nil
+}
+
+// record has a kernel in a virtual machine judge loads, and reads what it said.
+// vmtest is the program that runs one.
+func (c *cache) record(ctx context.Context, vmtest string, k vmKernel, loads []guestLoad, unprivileged bool, progress io.Writer) (map[string][]kernelVerdict, error) {
+	if vmtest == "" {
+		return nil, errors.New("-record needs vmtest: PARITY_VMTEST=FILE")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	out := filepath.Join(c.dir, "vm-"+tableName(k.series, unprivileged))
+	if err := os.RemoveAll(out); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(guestJob{c.build(veristatName), loads})
+	if err != nil {
+		return nil, err
+	}
+	job := out + ".json"
+	if err := os.WriteFile(job, data, 0o644); err != nil {
+		return nil, err
+	}
+	args := []string{"-k", k.series, "-flavour", flavours[k.series], "-t", "4h", "-m", "6144", "-o", out,
+		"-f", job, "-f", c.build(veristatName), "-f", c.kernel("objects")}
+	if unprivileged {
+		args = append(args, "-sysctl", "kernel.unprivileged_bpf_disabled=0")
+	}
+	cmd := exec.CommandContext(ctx, vmtest, append(args, "--", self, "-guest", job)...)
+	cmd.Stdout, cmd.Stderr = progress, progress
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("vmtest: %w", err)
+	}
+	return readRecord(out, loads, progress)
+}
+
+// readRecord reads what the guest left.
+func readRecord(out string, loads []guestLoad, progress io.Writer) (map[string][]kernelVerdict, error) {
+	m := map[string][]kernelVerdict{}
+	for _, l := range loads {
+		stdout, err1 := os.ReadFile(filepath.Join(out, outName(l.Test, ".out")))
+		stderr, err2 := os.ReadFile(filepath.Join(out, outName(l.Test, ".err")))
+		if err := errors.Join(err1, err2); err != nil {
+			fmt.Fprintf(progress, "parity: %s: the kernel was not asked\n", l.Test)
+			continue
+		}
+		list, err := parseVeristat(string(stdout), string(stderr))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.Test, err)
+		}
+		m[l.Test] = list
+	}
+	if len(m) == 0 {
+		return nil, fmt.Errorf("the guest left nothing in %s", out)
+	}
+	return m, nil
+}
+
+//go:embed testdata
+var tables embed.FS
+
+func tableName(series string, unprivileged bool) string {
+	if unprivileged {
+		return series + "-unprivileged"
+	}
+	return series
+}
+
+// Marks of verdicts in a table.
+var marks = map[string]string{accept: "+", reject: "-", leftOut: "?"}
+
+// writeTable writes a kernel's verdicts: a line a test, its programs with a mark.
+func writeTable(file, head string, verdicts map[string][]kernelVerdict) error {
+	var tests []string
+	for t := range verdicts {
+		tests = append(tests, t)
+	}
+	slices.Sort(tests)
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n# A line a test: its programs, + accepted, - rejected, ? not judged.\n", head)
+	for _, t := range tests {
+		b.WriteString(t)
+		for _, k := range verdicts[t] {
+			b.WriteString(" " + marks[k.Verdict] + k.Program)
+		}
+		b.WriteByte('\n')
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(b.String()), 0o644)
+}
+
+// readTable reads what writeTable wrote.
+func readTable(text string) (map[string][]kernelVerdict, error) {
+	m := map[string][]kernelVerdict{}
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		for _, w := range words[1:] {
+			k := kernelVerdict{Program: w[1:]}
+			for verdict, mark := range marks {
+				if mark == w[:1] {
+					k.Verdict = verdict
+				}
+			}
+			if k.Verdict == "" {
+				return nil, fmt.Errorf("%s: %q: expected +, - or ? and a program's name", words[0], w)
+			}
+			if k.Verdict == leftOut {
+				k.Reason = "not judged there"
+			}
+			m[words[0]] = append(m[words[0]], k)
+		}
+	}
+	return m, nil
+}
+
+// vmOracle is a kernel in a virtual machine, by the table of its verdicts, or
+// by asking it and writing the table.
+func (c *cache) vmOracle(ctx context.Context, o options, subjects []subject, progress io.Writer) (*oracle, error) {
+	k, err := findKernel(o.target)
+	if err != nil {
+		return nil, err
+	}
+	t, err := k.target(o.unprivileged)
+	if err != nil {
+		return nil, err
+	}
+	name := tableName(k.series, o.unprivileged) + ".txt"
+	text, err := tables.ReadFile("testdata/" + name)
+	var verdicts map[string][]kernelVerdict
+	switch {
+	case o.record || errors.Is(err, os.ErrNotExist):
+		verdicts, err = c.record(ctx, os.Getenv("PARITY_VMTEST"), k, loadsOf(subjects, o.unprivileged), o.unprivileged, progress)
+		if err != nil {
+			return nil, err
+		}
+		if o.unprivileged {
+			refusedIsRejected(verdicts)
+		}
+		head := "Verdicts of " + filepath.Base(k.dir) + " on the selftests of " + sourcePackage + " " + c.version
+		if err := writeTable(filepath.Join("internal/parity/testdata", name), head, verdicts); err != nil {
+			return nil, err
+		}
+	default:
+		if verdicts, err = readTable(string(text)); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		c.remember(verdicts, o)
+	}
+	return &oracle{target: t, unprivileged: o.unprivileged, ask: func(_ context.Context, s subject) ([]kernelVerdict, error) {
+		list, ok := verdicts[s.test]
+		if !ok {
+			return nil, fmt.Errorf("%s does not name it", name)
+		}
+		return list, nil
+	}}, nil
+}
+
+// loadsOf is what the guest is to load: without privilege, what states something of that.
+func loadsOf(subjects []subject, unprivileged bool) []guestLoad {
+	var list []guestLoad
+	for _, s := range subjects {
+		if unprivileged && !s.statesUnprivileged() {
+			continue
+		}
+		list = append(list, guestLoad{s.test, s.object, questionOf(s.expected, unprivileged).env()})
+	}
+	return list
+}
+
+// refusedIsRejected: without privilege EPERM is the kernel's answer to the
+// program, and E2BIG to its length.
+func refusedIsRejected(verdicts map[string][]kernelVerdict) {
+	for _, list := range verdicts {
+		for i := range list {
+			if list[i].Reason == policy || strings.HasSuffix(list[i].Reason, "Argument list too long") {
+				list[i].Verdict, list[i].Reason = reject, ""
+			}
+		}
+	}
+}
+
+// remember adds the kernel's words where this machine recorded them.
+func (c *cache) remember(verdicts map[string][]kernelVerdict, o options) {
+	out := filepath.Join(c.dir, "vm-"+tableName(o.target, o.unprivileged))
+	for test, list := range verdicts {
+		stdout, err1 := os.ReadFile(filepath.Join(out, outName(test, ".out")))
+		stderr, err2 := os.ReadFile(filepath.Join(out, outName(test, ".err")))
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		said, err := parseVeristat(string(stdout), string(stderr))
+		if err != nil || len(said) != len(list) {
+			continue
+		}
+		for i, k := range said {
+			if list[i].Program == k.Program {
+				list[i].Message, list[i].Insns = k.Message, k.Insns
+			}
+		}
+	}
+}
