@@ -27,7 +27,10 @@ func (w *walk) functionAddress(in isa.Insn) fault.Fault {
 }
 
 // turn says how calls go round.
-func turn(in isa.Insn) cfg.Turn {
+func (w *walk) turn(in isa.Insn) cfg.Turn {
+	if w.stepsIterator(in) {
+		return cfg.IterNext
+	}
 	if !in.IsCall() || in.Src != isa.CallHelper {
 		return cfg.NoTurn
 	}
@@ -46,11 +49,14 @@ func (w *walk) turns() prune.Rules {
 				return true
 			case cfg.MayGoto:
 				return old.MayGotos != cur.MayGotos
+			case cfg.IterNext:
+				it := stepped(cur)
+				return it != nil && it.Active()
 			}
 			return false
 		},
 		Unrolls: func(old, cur *state.State) bool {
-			return old.MayGotos != cur.MayGotos || old.Unrolls != cur.Unrolls
+			return old.MayGotos != cur.MayGotos || old.Unrolls != cur.Unrolls || unrolls(old, cur)
 		},
 		UninitStack: w.layout.UninitStack,
 	}

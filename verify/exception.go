@@ -15,7 +15,7 @@ import (
 
 // throwing reports whether a kfunc call throws an exception.
 func (w *walk) throwing(in isa.Insn) bool {
-	fn := w.rules.Kfuncs[in.Imm]
+	fn := w.img.Kfuncs[in.Imm]
 	return fn != nil && fn.Name == abi.KfuncThrow
 }
 

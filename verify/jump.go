@@ -217,7 +217,16 @@ func (w *walk) call(in isa.Insn) (int, fault.Fault) {
 	case in.Src == isa.CallKfunc && w.throwing(in):
 		return w.throw()
 	case in.Src == isa.CallKfunc:
-		p, f = call.Kfunc(in.Imm, &w.rules)
+		k, f := call.KernelFunc(in.Imm, w.s, &w.rules)
+		if f != nil {
+			return 0, f
+		}
+		if k != nil {
+			return w.callKfunc(k)
+		}
+		if p, f = call.Pseudo(in.Imm, &w.rules); f != nil {
+			return 0, f
+		}
 	default:
 		return 0, fault.BadEncoding{Insn: in, Want: "a helper, function or kfunc"}
 	}

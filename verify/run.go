@@ -69,7 +69,7 @@ func (w *walk) begin() (int, fault.Fault) {
 	if n := len(w.insns); n > limits.Insns {
 		return 0, fault.TooLong{Insns: n, Max: limits.Insns, Privileged: w.img.Target.Privileged}
 	}
-	for _, pass := range []func() (int, fault.Fault){w.loads, w.lacks, w.shape} {
+	for _, pass := range []func() (int, fault.Fault){w.loads, w.kfuncLicense, w.lacks, w.shape} {
 		if i, f := pass(); f != nil {
 			return i, f
 		}
@@ -121,7 +121,7 @@ func (w *walk) prepare() string {
 	w.row = row
 	w.rules = call.Rules{
 		Program: row, Attach: img.Attach, License: img.License, GPL: slices.Contains(gplLicenses, img.License),
-		Version: t.Version, Pseudo: t.Engine == image.EngineUser, Kfuncs: img.Kfuncs,
+		Version: t.Version, Pseudo: t.Engine == image.EngineUser, Kernel: w.kernelFuncs(),
 		Built: t.Built, Lockdown: sync.OnceValue(t.Lockdown),
 	}
 	maps, inner := withInner(img.Maps)
@@ -135,6 +135,7 @@ func (w *walk) prepare() string {
 		UninitStack: t.Version >= abi.V(6, 3), GPL: w.rules.GPL,
 		MapFields:    t.Engine == image.EngineKernel,
 		KernelStruct: func(name string) (btf.Type, error) { return kernelStruct(t, name) },
+		KernelType:   func(id uint32) (btf.Type, error) { return kernelType(t, id) },
 	}
 	return ""
 }
@@ -170,7 +171,7 @@ func (w *walk) shape() (int, fault.Fault) {
 	if w.exception != 0 {
 		entries = []int{w.exception}
 	}
-	g, i, f := cfg.Build(w.insns, starts, cfg.Rules{BackEdges: w.img.Target.Version >= abi.V(5, 3), MaxFrames: maxFrames, Turn: turn, Entries: entries})
+	g, i, f := cfg.Build(w.insns, starts, cfg.Rules{BackEdges: w.img.Target.Version >= abi.V(5, 3), MaxFrames: maxFrames, Turn: w.turn, Entries: entries})
 	if f != nil {
 		return i, f
 	}
@@ -199,6 +200,11 @@ func (w *walk) args(in isa.Insn) int {
 		for _, k := range abi.Kfuncs {
 			if k.ID == in.Imm {
 				return len(k.Args)
+			}
+		}
+		if fn := w.img.Kfuncs[in.Imm]; fn != nil {
+			if p, ok := fn.Type.(*btf.FuncProto); ok {
+				return len(p.Params)
 			}
 		}
 	}

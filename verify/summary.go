@@ -26,6 +26,8 @@ func (w *walk) summarise() {
 				}
 			case in.Src == isa.CallKfunc && w.throwing(in) && fn.throws < 0:
 				fn.throws = i
+			case in.Src == isa.CallKfunc:
+				fn.maySleep = fn.maySleep || w.kfuncSleeps(in)
 			}
 		}
 	}

@@ -125,11 +125,11 @@ func (v View) Text(name string) (string, error) {
 }
 
 // pattern has a letter for each byte, the lowest address first: r of a stored
-// register, m some number, 0 zero, - never written.
+// register, m some number, 0 zero, o of an object, - never written.
 func pattern(s *state.Slot) string {
 	var b [state.SlotSize]byte
 	for i, x := range s.Bytes {
-		b[i] = "-rm0"[x]
+		b[i] = "-rm0o"[x]
 	}
 	return string(b[:])
 }

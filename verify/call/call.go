@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/cilium/ebpf/btf"
-
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/object"
@@ -42,8 +40,8 @@ type Rules struct {
 	License string
 	GPL     bool // the license is compatible with the GPL
 	Version abi.Version
-	Pseudo  bool                // gtrace's pseudo-kfuncs exist
-	Kfuncs  map[int32]*btf.Func // kernel functions by BTF id
+	Pseudo  bool    // gtrace's pseudo-kfuncs exist
+	Kernel  *Kfuncs // the kernel's functions
 	// Built is the value of an option of the kernel's configuration, and whether that is known.
 	Built    func(option string) (value string, known bool)
 	Lockdown func() abi.Lockdown
@@ -64,6 +62,10 @@ type Effects struct {
 	Unlock bool
 	// Callback is a function that it calls; nil: none.
 	Callback *Callback
+	// Object is an iterator or saved flag on the stack that it makes, steps or ends; nil: none.
+	Object *StackObject
+	// Region is what it opens or ends.
+	Region abi.RegionRole
 }
 
 // helpers whose numbers end here are all that kernels will ever have.
@@ -136,8 +138,8 @@ const (
 // maxCPUs is the most that a kernel can be built for; the kernel itself knows how many there are.
 const maxCPUs = 8192
 
-// Kfunc finds the prototype of a kfunc.
-func Kfunc(id int32, r *Rules) (*Proto, fault.Fault) {
+// Pseudo finds the prototype of one of gtrace's own kfuncs.
+func Pseudo(id int32, r *Rules) (*Proto, fault.Fault) {
 	for i := range abi.Kfuncs {
 		if k := &abi.Kfuncs[i]; k.ID == id {
 			if !r.Pseudo {
@@ -145,9 +147,6 @@ func Kfunc(id int32, r *Rules) (*Proto, fault.Fault) {
 			}
 			return &Proto{ID: k.ID, Name: k.Name, Args: k.Args, Ret: k.Ret}, nil
 		}
-	}
-	if fn := r.Kfuncs[id]; fn != nil {
-		return nil, fault.Unsupported{What: "kfunc " + fn.Name}
 	}
 	return nil, fault.Unsupported{What: fmt.Sprintf("kfunc with BTF id %d", id)}
 }

@@ -77,6 +77,19 @@ func (f UninitStack) String() string {
 	return fmt.Sprintf("read of %s of stack at offset %d of the frame pointer: not all of them were written", bytes(f.Size), f.Off)
 }
 
+// StackObject is a read of stack bytes that only calls may touch.
+type StackObject struct {
+	mark
+	Off  int64
+	Size int64
+	Kind string // of the object
+}
+
+func (StackObject) Code() string { return "stack-object" }
+func (f StackObject) String() string {
+	return fmt.Sprintf("read of %s of stack at offset %d of the frame pointer, %s: only the kfuncs made for it may touch it", bytes(f.Size), f.Off, article(f.Kind))
+}
+
 // PartialSpill is a read of a part of a pointer that was stored on the stack.
 type PartialSpill struct {
 	mark

@@ -39,6 +39,8 @@ type Layout struct {
 	MapFields bool
 	// KernelStruct finds a struct of the target kernel's types.
 	KernelStruct func(name string) (btf.Type, error)
+	// KernelType is the target kernel's type with this number.
+	KernelType func(id uint32) (btf.Type, error)
 }
 
 // Query is one load or store.

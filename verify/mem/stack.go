@@ -84,14 +84,14 @@ func (l *Layout) loadStack(s *state.State, frame, at int, q Query, r *Result) fa
 	return nil
 }
 
-// readable requires that the bytes lo to hi-1 were written, where the target asks for that.
+// readable requires that the bytes lo to hi-1 are no object, and that they were written, where the target asks for that.
 func (l *Layout) readable(s *state.State, frame, lo, hi, size int) fault.Fault {
-	if l.UninitStack {
-		return nil
-	}
 	f := s.Frame(frame)
 	for i := lo; i < hi; i++ {
-		if f.ByteAt(i) == state.Invalid {
+		switch b := f.ByteAt(i); {
+		case b == state.Object:
+			return fault.StackObject{Off: int64(i), Size: int64(size), Kind: f.SlotAt(i).Object().Kind.String()}
+		case b == state.Invalid && !l.UninitStack:
 			return fault.UninitStack{Off: int64(i), Size: int64(size)}
 		}
 	}

@@ -163,6 +163,9 @@ func (t *Table) slotsEqual(a, b *state.Frame, slots, precise live.Slots, m mode)
 }
 
 func (t *Table) slotEqual(x, y *state.Slot, precise bool, m mode) bool {
+	if x.Object() != nil || y.Object() != nil {
+		return t.objectsEqual(x, y, m)
+	}
 	p, n := x.Spilled()
 	q, k := y.Spilled()
 	if m == exact {

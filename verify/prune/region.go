@@ -22,3 +22,17 @@ func (t *Table) regionsEqual(a, b *state.Regions) bool {
 	}
 	return true
 }
+
+// objectsEqual compares slots of which one at least belongs to an object. How
+// many turns an iterator made does not matter: Rules.Unrolls asks for that.
+func (t *Table) objectsEqual(x, y *state.Slot, m mode) bool {
+	if x.Bytes == [state.SlotSize]state.Byte{} {
+		return m == covers
+	}
+	a, b := x.Object(), y.Object()
+	if a == nil || b == nil {
+		return false
+	}
+	return a.Kind == b.Kind && a.Type == b.Type && a.Nullable == b.Nullable && a.Trust == b.Trust &&
+		t.ids.match(a.Ref, b.Ref) && t.ids.match(a.ID, b.ID)
+}

@@ -30,6 +30,12 @@ func (s *State) Check() error {
 }
 
 func (s *State) checkSlot(sl *Slot) error {
+	if o := sl.Object(); o != nil {
+		if o.Kind != Iter && o.Kind != IRQFlag {
+			return fmt.Errorf("%v as an object", o)
+		}
+		return nil
+	}
 	p, n := sl.Spilled()
 	if p == nil {
 		for i, b := range sl.Bytes {

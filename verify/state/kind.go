@@ -31,6 +31,8 @@ const (
 	TPBuffer   // the buffer of a writable tracepoint; its size is known when the program is attached
 	Buffer     // a buffer of the context; its size is known when the program is attached
 	MapKey     // within a key of a map, which may not change
+	Iter       // no pointer: an open-coded iterator, in stack slots only
+	IRQFlag    // no pointer: a saved flag of interrupts, in stack slots only
 	numKinds
 )
 
@@ -40,6 +42,7 @@ var kindNames = [numKinds]string{
 	RingRecord: "ring buffer record pointer", Mem: "memory pointer", BTF: "typed kernel pointer", User: "typed user pointer",
 	Func: "function pointer", MapKey: "map key pointer", Sock: "socket pointer", SockCommon: "common socket pointer", TCPSock: "TCP socket pointer",
 	XDPSock: "XDP socket pointer", FlowKeys: "flow keys pointer", TPBuffer: "tracepoint buffer pointer", Buffer: "buffer pointer",
+	Iter: "iterator", IRQFlag: "saved interrupt flag",
 }
 
 func (k Kind) String() string {
@@ -59,7 +62,7 @@ func Kinds() []Kind {
 }
 
 // Pointer reports whether values of kind k are pointers.
-func (k Kind) Pointer() bool { return k > Scalar && k < numKinds }
+func (k Kind) Pointer() bool { return k > Scalar && k < Iter }
 
 // Socket reports whether values of kind k point to a socket's copy of fields.
 func (k Kind) Socket() bool { return k >= Sock && k <= XDPSock }

@@ -75,4 +75,12 @@ func (s *State) LeaveRCU() {
 		v.Trust, v.Nullable, v.ID = Untrusted, false, 0
 		return v, true
 	})
+	s.eachObject(func(r *Reg) (Reg, bool) {
+		if r.Kind != Iter || r.Trust != RCU {
+			return Reg{}, false
+		}
+		v := *r
+		v.Trust = Untrusted
+		return v, true
+	})
 }

@@ -18,12 +18,14 @@ const (
 	Spill               // part of a stored register
 	Misc                // some number
 	Zero                // zero
+	Object              // part of an object that only calls may touch
 )
 
 // Slot is eight bytes of stack. Bytes[0] is at the lowest address.
 type Slot struct {
 	Bytes [SlotSize]Byte
-	// Reg is the register stored here, when Bytes[0] is Spill; it is shared and never changed.
+	// Reg is the register stored here, when Bytes[0] is Spill, or what is known
+	// of the object, when it is Object; it is shared and never changed.
 	Reg *Reg
 }
 
@@ -51,11 +53,11 @@ func loosen(b *Byte) {
 	}
 }
 
-// scrub forgets a stored register.
+// scrub forgets a stored register or an object.
 func (s *Slot) scrub() {
-	if s.Bytes[0] == Spill {
+	if s.Bytes[0] == Spill || s.Bytes[0] == Object {
 		for i := range s.Bytes {
-			if s.Bytes[i] == Spill {
+			if s.Bytes[i] == Spill || s.Bytes[i] == Object {
 				s.Bytes[i] = Misc
 			}
 		}

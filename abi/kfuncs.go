@@ -1,0 +1,165 @@
+package abi
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// Defines the table of kernel functions: kfuncs.txt, read when it is first asked.
+
+// KernelFunc is what is known of a kernel function that programs may call,
+// beyond its prototype, which is in the kernel's BTF.
+type KernelFunc struct {
+	Name  string
+	Since Version
+	set   *kernelFuncSet
+
+	Acquire, Release bool // a reference
+	RetNull          bool // may return NULL
+	Trusted          bool // pointers must be trusted, at their object's start, and not NULL
+	RCU              bool // or protected by RCU
+	RCUProtected     bool // for RCU read-side sections only; what it gives is protected by RCU
+	Sleepable        bool // may sleep
+	Iter             IterRole
+	Fastcall         bool
+	UnderLock        bool // may be called while a lock is held
+	RetUntrusted     bool // what it returns may be stale
+	RDOnlyCast       bool // gives its first argument the type that its second one numbers
+	CastCtx          bool // gives the context as the kernel's own type
+	Region           RegionRole
+}
+
+// RegionRole is the region that a kernel function opens or ends.
+type RegionRole uint8
+
+const (
+	NoRegion RegionRole = iota
+	RCULock
+	RCUUnlock
+	PreemptDisable
+	PreemptEnable
+	IRQSave
+	IRQRestore
+)
+
+// IterRole is what a kernel function does with the iterator in its first argument.
+type IterRole uint8
+
+const (
+	NoIter IterRole = iota
+	IterNew
+	IterNext
+	IterDestroy
+)
+
+// kernelFuncSet is a set of program types, each with the first release in which it belongs.
+type kernelFuncSet struct {
+	all   bool
+	since map[ProgType]Version
+}
+
+//go:embed kfuncs.txt
+var kernelFuncText string
+
+var kernelFuncs = sync.OnceValue(func() map[string]*KernelFunc {
+	m, err := parseKernelFuncs(kernelFuncText)
+	if err != nil {
+		panic(err) // TestKernelFuncs reads the table
+	}
+	return m
+})
+
+// KernelFuncByName finds a kernel function; nil for one that the table lacks.
+func KernelFuncByName(name string) *KernelFunc { return kernelFuncs()[name] }
+
+// Allowed reports whether programs attached so may call f on a kernel of version v.
+func (f *KernelFunc) Allowed(a Attach, v Version) bool {
+	since, ok := f.set.since[a.Type]
+	if f.Name == "bpf_sock_destroy" && a.Type == Tracing && a.Expected != AttachTraceIter {
+		return false
+	}
+	return f.set.all || ok && since <= v
+}
+
+// kernelFuncTypes are the names of program types in kfuncs.txt.
+var kernelFuncTypes = map[string]ProgType{
+	"SocketFilter": SocketFilter, "SchedCLS": SchedCLS, "SchedACT": SchedACT, "Tracepoint": Tracepoint, "XDP": XDP,
+	"PerfEvent": PerfEvent, "CGroupSKB": CGroupSKB, "CGroupSock": CGroupSock, "LWTIn": LWTIn, "LWTOut": LWTOut, "LWTXmit": LWTXmit,
+	"SockOps": SockOps, "SKSKB": SKSKB, "CGroupDevice": CGroupDevice, "CGroupSockAddr": CGroupSockAddr, "LWTSeg6Local": LWTSeg6Local,
+	"CGroupSysctl": CGroupSysctl, "CGroupSockopt": CGroupSockopt, "Tracing": Tracing, "StructOps": StructOps, "LSM": LSM,
+	"Syscall": Syscall, "Netfilter": Netfilter,
+}
+
+func parseKernelFuncs(text string) (map[string]*KernelFunc, error) {
+	out, sets := map[string]*KernelFunc{}, map[string]*kernelFuncSet{}
+	for line := range strings.Lines(text) {
+		w := strings.Fields(line)
+		if len(w) == 0 || w[0][0] == '#' {
+			continue
+		}
+		var err error
+		if w[0] == "set" {
+			sets[w[1]], err = parseSet(w[1:])
+		} else {
+			out[w[0]], err = parseKernelFunc(w, sets)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", line, err)
+		}
+	}
+	return out, nil
+}
+
+func parseSet(w []string) (*kernelFuncSet, error) {
+	s := &kernelFuncSet{all: w[0] == "all", since: map[ProgType]Version{}}
+	for _, t := range w[1:] {
+		name, release, gated := strings.Cut(t, "@")
+		p, ok := kernelFuncTypes[name]
+		if !ok {
+			return nil, fmt.Errorf("no program type %s", name)
+		}
+		s.since[p] = 0
+		if gated {
+			v, err := ParseVersion(release)
+			if err != nil {
+				return nil, err
+			}
+			s.since[p] = v
+		}
+	}
+	return s, nil
+}
+
+func parseKernelFunc(w []string, sets map[string]*kernelFuncSet) (*KernelFunc, error) {
+	if len(w) < 3 || sets[w[2]] == nil {
+		return nil, fmt.Errorf("expected name, release, set and flags")
+	}
+	v, err := ParseVersion(w[1])
+	f := &KernelFunc{Name: w[0], Since: v, set: sets[w[2]]}
+	flags := map[string]*bool{
+		"acquire": &f.Acquire, "release": &f.Release, "ret_null": &f.RetNull, "trusted": &f.Trusted, "rcu": &f.RCU,
+		"rcu_protected": &f.RCUProtected, "sleepable": &f.Sleepable, "fastcall": &f.Fastcall,
+		"under_lock": &f.UnderLock, "ret_untrusted": &f.RetUntrusted, "rdonly_cast": &f.RDOnlyCast, "cast_ctx": &f.CastCtx,
+	}
+	roles := map[string]IterRole{"new": IterNew, "next": IterNext, "destroy": IterDestroy}
+	regions := map[string]RegionRole{
+		"rcu_lock": RCULock, "rcu_unlock": RCUUnlock, "preempt_disable": PreemptDisable, "preempt_enable": PreemptEnable,
+		"irq_save": IRQSave, "irq_restore": IRQRestore,
+	}
+	for _, x := range w[3:] {
+		switch {
+		case flags[x] != nil:
+			*flags[x] = true
+		case roles[x] != NoIter:
+			f.Iter = roles[x]
+		case regions[x] != NoRegion:
+			f.Region = regions[x]
+		default:
+			return nil, fmt.Errorf("no flag %s", x)
+		}
+	}
+	f.Trusted = f.Trusted || f.Release
+	return f, err
+}

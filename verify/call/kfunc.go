@@ -1,0 +1,199 @@
+package call
+
+import (
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/gtrace-dev/gtrace/abi"
+	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/state"
+)
+
+// This file defines Kfunc: what the prototype of a kernel function, the names
+// of its parameters and the table of abi demand of its callers
+// (Documentation/bpf/kfuncs.rst).
+
+// Kfunc is a kernel function as callers see it.
+type Kfunc struct {
+	*abi.KernelFunc
+	Args []kfuncArg
+	ret  btf.Type // stripped
+	// unknown is what of it is not judged yet, "" for nothing.
+	unknown string
+}
+
+type kfuncArg struct {
+	kind     kfuncArgKind
+	nullable bool
+	// target is what a pointer points to, stripped; size its size, 0 when it has none.
+	target btf.Type
+	size   int
+	plain  bool // target is made of numbers: memory will do
+	sized  bool // the next argument is the memory's size
+}
+
+type kfuncArgKind uint8
+
+const (
+	kfIgnored     kfuncArgKind = iota
+	kfNumber                   // any number
+	kfConst                    // a constant (__k)
+	kfRdonlySize               // a constant, the size of the read-only memory returned
+	kfRdwrSize                 // the same of writable memory
+	kfSize                     // the size of the memory in the argument before (__sz)
+	kfConstSize                // the same, a constant (__szk)
+	kfCtx                      // the context
+	kfPointer                  // a typed object, or memory
+	kfIter                     // an iterator on the stack
+	kfIRQFlag                  // a saved flag of interrupts on the stack
+	kfConstString              // a string that never changes
+	kfUnknown                  // not judged yet
+)
+
+// Kfuncs are the kernel functions that a program calls.
+type Kfuncs struct {
+	Funcs map[int32]*btf.Func // by BTF id
+	// CtxTypes are the program's context as a program sees it, and as the kernel has it.
+	Ctx, KernelCtx btf.Type
+	known          map[int32]*Kfunc
+}
+
+// find is the function numbered id, nil when the image names none such.
+func (k *Kfuncs) find(id int32) *Kfunc {
+	if f, ok := k.known[id]; ok {
+		return f
+	}
+	fn := k.Funcs[id]
+	if fn == nil {
+		return nil
+	}
+	if k.known == nil {
+		k.known = map[int32]*Kfunc{}
+	}
+	f := k.read(fn)
+	k.known[id] = f
+	return f
+}
+
+// unknownTypes are structs that kernel functions treat in ways not judged yet.
+var unknownTypes = map[string]bool{
+	"bpf_dynptr": true, "bpf_list_head": true, "bpf_list_node": true, "bpf_rb_root": true, "bpf_rb_node": true, "bpf_wq": true,
+	"bpf_timer": true, "bpf_task_work": true, "bpf_res_spin_lock": true, "bpf_arena": true,
+}
+
+func (k *Kfuncs) read(fn *btf.Func) *Kfunc {
+	f := &Kfunc{KernelFunc: abi.KernelFuncByName(fn.Name)}
+	proto, ok := fn.Type.(*btf.FuncProto)
+	if f.KernelFunc == nil || !ok || len(proto.Params) > maxParams {
+		f.KernelFunc = &abi.KernelFunc{Name: fn.Name}
+		f.unknown = "kfunc " + fn.Name
+		return f
+	}
+	f.ret = state.Strip(proto.Return)
+	for i, p := range proto.Params {
+		a := k.param(f, proto, i, p)
+		if a.kind == kfUnknown {
+			f.unknown = "kfunc " + fn.Name
+		}
+		f.Args = append(f.Args, a)
+	}
+	return f
+}
+
+// param reads parameter i: its type, and the endings of its name and of the next one's.
+func (k *Kfuncs) param(f *Kfunc, proto *btf.FuncProto, i int, p btf.FuncParam) kfuncArg {
+	a := kfuncArg{nullable: strings.HasSuffix(p.Name, "__nullable") || strings.HasSuffix(p.Name, "__opt")}
+	ends := func(suffix string) bool { return strings.HasSuffix(p.Name, suffix) }
+	ptr, isPtr := state.Strip(p.Type).(*btf.Pointer)
+	switch {
+	case ends("__ign"):
+		return a
+	case !isPtr:
+		a.kind = kfNumber
+		if !number(p.Type) {
+			a.kind = kfUnknown
+		}
+		for s, kind := range map[string]kfuncArgKind{"__sz": kfSize, "__szk": kfConstSize, "__k": kfConst, "rdonly_buf_size": kfRdonlySize, "rdwr_buf_size": kfRdwrSize} {
+			if ends(s) {
+				a.kind = kind
+			}
+		}
+		return a
+	}
+	a.kind, a.target = kfPointer, state.Strip(ptr.Target)
+	if n, err := btf.Sizeof(a.target); err == nil {
+		a.size = n
+	}
+	a.plain = plain(a.target, 0)
+	if i+1 < len(proto.Params) {
+		next := proto.Params[i+1]
+		a.sized = number(next.Type) && (strings.HasSuffix(next.Name, "__sz") || strings.HasSuffix(next.Name, "__szk"))
+	}
+	st, _ := a.target.(*btf.Struct)
+	switch {
+	case i == 0 && f.Iter != abi.NoIter, ends("__iter"):
+		a.kind = kfIter
+	case ends("__irq_flag"):
+		a.kind = kfIRQFlag
+	case ends("__const_str"), ends("__str"):
+		a.kind = kfConstString
+	case ends("__alloc"), ends("__refcounted_kptr"), ends("__map"), ends("__prog"), ends("__uninit"), ends("__arena"):
+		a.kind = kfUnknown
+	case st != nil && unknownTypes[st.Name]:
+		a.kind = kfUnknown
+	case f.CastCtx, st != nil && k.Ctx != nil && state.TypeName(st) == state.TypeName(k.Ctx):
+		a.kind = kfCtx
+	}
+	if _, ok := a.target.(*btf.FuncProto); ok {
+		a.kind = kfUnknown
+	}
+	return a
+}
+
+// plain reports whether t is a number, or made of nothing but numbers.
+func plain(t btf.Type, depth int) bool {
+	switch v := state.Strip(t).(type) {
+	case *btf.Int, *btf.Enum:
+		return true
+	case *btf.Struct:
+		for _, m := range v.Members {
+			e := state.Strip(m.Type)
+			if a, ok := e.(*btf.Array); ok {
+				if a.Nelems == 0 {
+					return false
+				}
+				e = state.Strip(a.Type)
+			}
+			if depth >= 4 || !plain(e, depth+1) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// callable judges whether the program may call f at all.
+func (f *Kfunc) callable(s *state.State, r *Rules) fault.Fault {
+	bad := fault.ForbiddenKfunc{Func: f.Name, Program: r.Program.Name}
+	switch {
+	case !r.GPL:
+		bad.Reason = fault.KfuncLicense
+	case f.unknown != "" && f.Since == 0:
+		return fault.Unsupported{What: f.unknown}
+	case f.Since > r.Version:
+		return fault.Unsupported{What: "kfunc " + f.Name + " came with Linux " + f.Since.String() + ", the target is older", Since: f.Since.String()}
+	case !f.Allowed(r.Attach, r.Version):
+		bad.Reason = fault.KfuncProgram
+	case f.Sleepable && !r.Attach.Sleepable:
+		bad.Reason = fault.KfuncSleeps
+	case f.RCUProtected && f.Iter == abi.NoIter && !s.InRCU(r.Attach.Sleepable):
+		bad.Reason = fault.KfuncRCU
+	case f.unknown != "":
+		return fault.Unsupported{What: f.unknown}
+	default:
+		return nil
+	}
+	return bad
+}

@@ -1,0 +1,99 @@
+package fault
+
+import (
+	"fmt"
+
+	"github.com/gtrace-dev/gtrace/isa"
+)
+
+// This file defines the faults of calls of kernel functions.
+
+// ForbiddenKfunc is a call of a kernel function that the program may not make.
+type ForbiddenKfunc struct {
+	mark
+	Func, Program string
+	Reason        KfuncReason
+}
+
+// KfuncReason says why a program may not call a kernel function.
+type KfuncReason uint8
+
+const (
+	KfuncProgram KfuncReason = iota // not from this type of program
+	KfuncLicense                    // the license is not compatible with the GPL
+	KfuncSleeps                     // it may sleep, and the program may not
+	KfuncRCU                        // it is for RCU read-side sections
+)
+
+func (ForbiddenKfunc) Code() string { return "forbidden-kfunc" }
+func (f ForbiddenKfunc) String() string {
+	switch f.Reason {
+	case KfuncLicense:
+		return fmt.Sprintf("%s is for programs under a GPL-compatible license: kernel functions always are", f.Func)
+	case KfuncSleeps:
+		return fmt.Sprintf("%s may sleep: only sleepable programs can call it", f.Func)
+	case KfuncRCU:
+		return fmt.Sprintf("%s is for RCU read-side sections: call bpf_rcu_read_lock before it", f.Func)
+	}
+	return fmt.Sprintf("programs of type %s can't call kernel function %s", f.Program, f.Func)
+}
+
+// Untrusted is a pointer that is not known to be valid, where a kernel function relies on it.
+type Untrusted struct {
+	mark
+	Func string
+	Arg  int // from 1
+	Got  string
+	Null bool // it may be NULL
+	RCU  bool // one that RCU protects would do
+}
+
+func (Untrusted) Code() string { return "untrusted-argument" }
+func (f Untrusted) String() string {
+	s := fmt.Sprintf("argument %d of %s, %s: ", f.Arg, f.Func, article(f.Got))
+	switch {
+	case f.Null:
+		return s + "it must not be NULL: compare it with 0 first"
+	case f.RCU:
+		return s + "it must be referenced, trusted or protected by RCU"
+	}
+	return s + "it must be referenced or trusted"
+}
+
+// ObjectReason says what is wrong with an object on the stack.
+type ObjectReason uint8
+
+const (
+	ObjectNotStack ObjectReason = iota // no pointer to the stack
+	ObjectOffset                       // at an offset that varies or is not a multiple of 8
+	ObjectNone                         // no such object is there
+	ObjectThere                        // one is there already
+	ObjectOrder                        // a later one is still open
+	ObjectRCU                          // its read-side section is over
+	ObjectOther                        // another kind of function made it
+)
+
+var objectText = [...]string{
+	ObjectNotStack: "must point to the stack",
+	ObjectOffset:   "must be at a constant offset that is a multiple of 8",
+	ObjectNone:     "is none that was initialised and not destroyed since",
+	ObjectThere:    "is initialised already: destroy it first",
+	ObjectOrder:    "must be restored in the reverse order of saving: a later one is still saved",
+	ObjectRCU:      "is for one RCU read-side section, and that is over",
+	ObjectOther:    "was saved by a function of another kind",
+}
+
+// ObjectState is a call with an iterator or saved flag that is not in the state that the function needs.
+type ObjectState struct {
+	mark
+	Func   string
+	Arg    int // from 1
+	Reg    isa.Reg
+	Kind   string // "iterator bpf_iter_num", "saved interrupt flag"
+	Reason ObjectReason
+}
+
+func (ObjectState) Code() string { return "object-state" }
+func (f ObjectState) String() string {
+	return fmt.Sprintf("argument %d of %s, %s: it %s", f.Arg, f.Func, article(f.Kind), objectText[f.Reason])
+}
