@@ -3,6 +3,7 @@ package verify
 import (
 	"math"
 
+	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/verify/fault"
 	"github.com/gtrace-dev/gtrace/verify/scalar"
@@ -13,6 +14,7 @@ import (
 
 func (w *walk) alu(in isa.Insn) fault.Fault {
 	op := scalar.OpOf(in, false)
+	op.Opaque = w.img.Target.Version < swapsKnown
 	if op.Code == isa.Mov {
 		return w.move(in, op)
 	}
@@ -38,7 +40,7 @@ func (w *walk) alu(in isa.Insn) fault.Fault {
 	case dst.Kind.Pointer() || src.Kind.Pointer():
 		return w.pointerALU(in, op, *dst, src)
 	}
-	w.s.Set(in.Dst, w.compute(in, op, dst, &src))
+	w.s.Set(in.Dst, w.compute(op, dst, &src))
 	return nil
 }
 
@@ -61,13 +63,33 @@ func immediate(in isa.Insn, op scalar.Op) fault.Fault {
 	return nil
 }
 
-// compute is the result of an operation on two numbers. A sum with a positive
-// constant stays tied to its operand.
-func (w *walk) compute(in isa.Insn, op scalar.Op, dst, src *state.Reg) state.Reg {
+// Releases from which on something is known of a change of byte order, and
+// from which on sums with negative constants and of 32 bits stay tied.
+var (
+	swapsKnown = abi.V(6, 18)
+	sumsTied   = abi.V(6, 18)
+)
+
+// compute is the result of an operation on two numbers. A sum with a constant
+// stays tied to its operand, once.
+func (w *walk) compute(op scalar.Op, dst, src *state.Reg) state.Reg {
 	out := state.Number(scalar.Apply(op, dst.Val, src.Val))
-	if op.Code == isa.Add && !op.Is32 && dst.ID != 0 && !dst.Linked && src.Val.IsConst() && src.Val.Value() <= math.MaxInt32 {
-		out.ID, out.Linked, out.Off = dst.ID, true, int32(src.Val.Value())
+	if op.Code != isa.Add && op.Code != isa.Sub || dst.ID == 0 || dst.Linked || !src.Val.IsConst() {
+		return out
 	}
+	d := int64(src.Val.Value())
+	if op.Is32 {
+		d = int64(int32(d))
+	}
+	if op.Code == isa.Sub {
+		d = -d
+	}
+	switch {
+	case d != int64(int32(d)), op.Is32 && !dst.Val.Fits32(),
+		w.img.Target.Version < sumsTied && (op.Is32 || op.Code == isa.Sub || d < 0):
+		return out
+	}
+	out.ID, out.Linked, out.Low, out.Off = dst.ID, true, op.Is32, int32(d)
 	return out
 }
 

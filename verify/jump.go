@@ -141,22 +141,30 @@ func narrow(s *state.State, in isa.Insn, p scalar.Pair) {
 	s.Propagate(*s.Reg(in.Dst))
 }
 
+// maxLinked is how many registers and stack slots a jump narrows together; more lose their tie.
+const maxLinked = 6
+
 // link notes which copies a jump narrows together.
 func (w *walk) link(in isa.Insn) {
-	for i, r := range [2]isa.Reg{in.Dst, in.Src} {
-		if i == 1 && !in.UsesReg() {
-			break
+	for i, r := range [2]isa.Reg{in.Src, in.Dst} {
+		if i == 0 && !in.UsesReg() {
+			continue
 		}
 		v := w.s.Reg(r)
 		if v.Kind != state.Scalar || v.ID == 0 {
 			continue
 		}
-		n := len(w.step.Linked)
 		w.s.Copies(v.ID, func(frame int, slot bool, index int) {
-			w.step.Linked = append(w.step.Linked, prune.Place{Frame: uint8(frame), Slot: slot, Index: uint8(index)})
+			switch {
+			case !slot && !w.table.Lives(w.s, w.pc, frame, isa.Reg(index)):
+			case len(w.step.Linked) < maxLinked:
+				w.step.Linked = append(w.step.Linked, prune.Place{Frame: uint8(frame), Slot: slot, Index: uint8(index)})
+			default:
+				w.s.Untie(frame, slot, index)
+			}
 		})
-		if len(w.step.Linked) == n+1 {
-			w.step.Linked = w.step.Linked[:n]
+		if len(w.step.Linked) == 1 {
+			w.step.Linked = w.step.Linked[:0]
 		}
 	}
 }

@@ -150,7 +150,7 @@ func narrow(v state.Reg, q Query) state.Reg {
 		v.Val = v.Val.Truncate(q.Size)
 	}
 	if v.Val != old {
-		v.ID, v.Linked, v.Off = 0, false, 0
+		v.Untie()
 	}
 	return v
 }

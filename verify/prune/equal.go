@@ -73,14 +73,25 @@ func (t *Table) liveIn(c *Checkpoint, i int) (live.Regs, live.Slots) {
 	if c.slots != nil {
 		slots = c.slots[i]
 	}
-	if i == c.state.Depth()-1 {
-		return t.live.RegsAt(c.insn), slots
+	return t.regsIn(c.state, i, c.insn), slots
+}
+
+// regsIn are the registers of frame i that s, before insn, still needs.
+func (t *Table) regsIn(s *state.State, i, insn int) live.Regs {
+	if i == s.Depth()-1 {
+		return t.live.RegsAt(insn)
 	}
-	up := c.state.Frame(i + 1)
-	if up.Callback != nil { // the call is made again
-		return t.live.RegsAt(up.CallSite), slots
+	at := s.Frame(i + 1).CallSite
+	behind := t.live.RegsAt(at+1) &^ 0b111111
+	if t.g.Insns[at].Src != isa.CallLocal { // with a callback the call is made again
+		behind |= t.live.RegsAt(at)
 	}
-	return t.live.RegsAt(up.CallSite+1) &^ 0b111111, slots
+	return behind
+}
+
+// Lives reports whether register r of a frame of s is needed from insn on.
+func (t *Table) Lives(s *state.State, insn, frame int, r isa.Reg) bool {
+	return t.regsIn(s, frame, insn).Has(r)
 }
 
 // know keeps what matters for c, of which all paths were walked.
@@ -129,7 +140,7 @@ func (t *Table) regEqual(a, b *state.Reg, precise bool, m mode) bool {
 			t.lone--
 			id = t.lone
 		}
-		return a.Linked == b.Linked && a.Off == b.Off && t.ids.match(a.ID, id)
+		return a.Linked == b.Linked && a.Low == b.Low && a.Off == b.Off && t.ids.match(a.ID, id)
 	}
 	x, y := *a, *b
 	x.ID, y.ID, x.Ref, y.Ref = 0, 0, 0, 0

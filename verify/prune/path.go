@@ -48,7 +48,7 @@ func (p *Path) Fork() Path {
 // Log notes a step.
 func (p *Path) Log(s Step) {
 	p.log = append(p.log, s)
-	if s.HasSlot || s.Linked != nil || p.t.g.Joint[s.Insn] {
+	if s.HasSlot || len(s.Linked) > 0 || p.t.g.Joint[s.Insn] {
 		p.history++
 	}
 }

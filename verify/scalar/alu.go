@@ -18,6 +18,7 @@ type Op struct {
 	Extend int   // Mov: sign-extend from this many bytes; 0: plain
 	Swap   bool  // End: the byte order changes
 	Width  int   // End: bits kept
+	Opaque bool  // End: nothing is said of the result
 }
 
 // OpOf is the operation of an ALU or ALU64 instruction, for little- or big-endian targets.
@@ -62,6 +63,8 @@ func Apply(op Op, a, b S) S {
 		a = xor(a, b)
 	case isa.Lsh, isa.Rsh, isa.Arsh:
 		a = shift(op, a, uint(b.UMin))
+	case isa.End:
+		return end(op, a)
 	}
 	if op.Is32 {
 		return a.Zero32().sane()
@@ -69,8 +72,8 @@ func Apply(op Op, a, b S) S {
 	return a.sync().sane()
 }
 
-// computable reports whether something is known of the result. Division, byte
-// swaps and shifts by a number that is not known give any number, as in the kernel.
+// computable reports whether something is known of the result. Division and
+// shifts by a number that is not known give any number, as in the kernel.
 func computable(op Op, b S) bool {
 	switch op.Code {
 	case isa.Add, isa.Sub, isa.Neg, isa.Mul, isa.And, isa.Or, isa.Xor:
@@ -80,8 +83,20 @@ func computable(op Op, b S) bool {
 			return b.Const32() && b.UMax32 < 32 && b.UMax < 32
 		}
 		return b.IsConst() && b.UMax < 64
+	case isa.End:
+		return !op.Opaque
 	}
 	return false
+}
+
+// end is a cut to op.Width bits, and these in the other byte order with op.Swap: only its known bits say something.
+func end(op Op, a S) S {
+	r := Unknown
+	r.Bits = a.Bits.Cast(op.Width / 8)
+	if op.Swap {
+		r.Bits = r.Bits.Swap(op.Width / 8)
+	}
+	return r.sync()
 }
 
 func move(op Op, b S) S {

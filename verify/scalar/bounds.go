@@ -74,13 +74,23 @@ func (s *S) low32From64() {
 	}
 }
 
-// signs32 narrows signed and unsigned ranges of the low half by each other.
+// signs32 narrows signed and unsigned ranges of the low half by each other, as
+// signs64 those of the whole.
 func (s *S) signs32() {
-	if uint32(s.SMin32) <= uint32(s.SMax32) {
-		s.unsigned32(uint32(s.SMin32), uint32(s.SMax32))
-	}
 	if int32(s.UMin32) <= int32(s.UMax32) {
 		s.signed32(int32(s.UMin32), int32(s.UMax32))
+	}
+	if uint32(s.SMin32) <= uint32(s.SMax32) {
+		s.unsigned32(uint32(s.SMin32), uint32(s.SMax32))
+		return
+	}
+	switch {
+	case s.UMax32 < uint32(s.SMin32): // only the part that is not negative is left
+		s.SMin32 = int32(s.UMin32)
+		s.UMax32 = min(s.UMax32, uint32(s.SMax32))
+	case uint32(s.SMax32) < s.UMin32: // only the negative part is left
+		s.SMax32 = int32(s.UMax32)
+		s.UMin32 = max(s.UMin32, uint32(s.SMin32))
 	}
 }
 

@@ -20,6 +20,7 @@ type Reg struct {
 	Tagged   Tag   // BTF: an address space other than the kernel's
 	// Linked: the value is that of the other registers with the same ID plus Off (Scalar).
 	Linked bool
+	Low    bool // Linked, and the sum is cut to 32 bits; so was the number it is of
 	// Distinct: MapValue: values of the map hold locks, and ID tells them apart.
 	Distinct bool
 	Frame    uint8 // Stack: index of the frame pointed into
@@ -111,6 +112,9 @@ func (r *Reg) String() string {
 	}
 	return s
 }
+
+// Untie makes a number one that no other register has.
+func (r *Reg) Untie() { r.ID, r.Linked, r.Low, r.Off = 0, false, false, 0 }
 
 // PlainNumber turns r into a number of which nothing is known.
 func (r *Reg) PlainNumber() { *r = Number(scalar.Unknown) }

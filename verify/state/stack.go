@@ -81,7 +81,7 @@ func (f *Frame) StoreReg(off, size int, r Reg) {
 	s := &f.Slots[SlotOf(off)]
 	if byteOf(off) == 0 && (r.Kind == Scalar || size == SlotSize) {
 		if r.Kind == Scalar && !fits(r.Val, size) {
-			r.ID, r.Linked, r.Off = 0, false, 0
+			r.Untie()
 		}
 		s.Reg = &r
 		for i := range s.Bytes {
@@ -153,7 +153,7 @@ func (f *Frame) LoadReg(off, size int) (r Reg, ok bool) {
 	}
 	r = *p
 	if !fits(r.Val, size) {
-		r.ID, r.Linked, r.Off = 0, false, 0
+		r.Untie()
 	}
 	return r, true
 }

@@ -255,7 +255,8 @@ func (s *State) Link(r isa.Reg) {
 		return
 	}
 	w := *v
-	w.ID, w.Linked, w.Off = s.NewID(), false, 0
+	w.Untie()
+	w.ID = s.NewID()
 	s.Set(r, w)
 }
 
@@ -270,8 +271,11 @@ func (s *State) Propagate(from Reg) {
 		}
 		v := *r
 		v.Val = from.Val
-		if d := int64(r.Off) - int64(from.Off); d != 0 {
-			v.Val = scalar.Apply(scalar.Op{Code: isa.Add}, from.Val, scalar.Const(uint64(d)))
+		if from.Low && r.Linked && !r.Low { // what is above the low half is not known
+			return Reg{}, false
+		}
+		if d := int64(r.Off) - int64(from.Off); d != 0 || r.Low != from.Low {
+			v.Val = scalar.Apply(scalar.Op{Code: isa.Add, Is32: r.Low || from.Low}, from.Val, scalar.Const(uint64(d)))
 		}
 		return v, true
 	})
@@ -297,18 +301,31 @@ func (s *State) Unlink(id uint32) {
 	})
 }
 
-// Copies calls f for every register and stack slot whose scalar has the id.
+// Copies calls f for every register and stack slot whose scalar has the id, the
+// current frame's first.
 func (s *State) Copies(id uint32, f func(frame int, slot bool, index int)) {
-	for i, fr := range s.frames {
+	for i := len(s.frames) - 1; i >= 0; i-- {
 		for r := range NumRegs {
-			if fr.Regs[r].Kind == Scalar && fr.Regs[r].ID == id {
+			if v := &s.frames[i].Regs[r]; v.Kind == Scalar && v.ID == id {
 				f(i, false, r)
 			}
 		}
-		for j := range fr.Slots {
-			if p, _ := fr.Slots[j].Spilled(); p != nil && p.Kind == Scalar && p.ID == id {
+		for j := range s.frames[i].Slots {
+			if p, _ := s.frames[i].Slots[j].Spilled(); p != nil && p.Kind == Scalar && p.ID == id {
 				f(i, true, j)
 			}
 		}
 	}
+}
+
+// Untie takes the id from the number in a register or stack slot of a frame.
+func (s *State) Untie(frame int, slot bool, index int) {
+	f := s.Edit(frame)
+	if !slot {
+		f.Regs[index].Untie()
+		return
+	}
+	v := *f.Slots[index].Reg
+	v.Untie()
+	f.Slots[index].Reg = &v
 }

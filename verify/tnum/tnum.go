@@ -137,6 +137,12 @@ func (t T) Cast(size int) T {
 	return T{t.Value & m, t.Mask & m}
 }
 
+// Swap is t, of which only the low size bytes may be set, with these in the other order.
+func (t T) Swap(size int) T {
+	n := 64 - 8*uint(size)
+	return T{bits.ReverseBytes64(t.Value) >> n, bits.ReverseBytes64(t.Mask) >> n}
+}
+
 // Low32 is the low half, zero-extended.
 func (t T) Low32() T { return t.Cast(4) }
 
