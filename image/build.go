@@ -217,6 +217,9 @@ func (l *linker) resolve(f *object.Func, r object.Reloc) error {
 	in := &l.img.Insns[at]
 	switch r.Kind {
 	case object.RelocUnknown:
+		if r.Symbol == "" {
+			return &Unsupported{What: "a configuration value (.kconfig), or a map given by its descriptor: a CollectionSpec does not say which", How: "check the object file"}
+		}
 		if in.IsCall() {
 			return fmt.Errorf("call of %q, byte %d of its section: no function begins there", r.Symbol, r.Addend)
 		}

@@ -260,3 +260,49 @@ struct rq a_struct; int a_number = 1; struct rq wrong_type;
 		}
 	}
 }
+
+// Flavours of kernel functions, and prototypes that do not fit.
+func TestKfuncFlavours(t *testing.T) {
+	o := compiled(t, `
+#define SEC(n) __attribute__((section(n), used))
+#define KSYM __attribute__((section(".ksyms")))
+struct task { int pid; };
+extern void *acquire___one(struct task *p) KSYM __attribute__((weak));
+extern void *acquire___two(struct task *p, int extra) KSYM __attribute__((weak));
+extern void *release(int wrong) KSYM;
+extern void *gone(int) KSYM;
+SEC("raw_tp/x") int fits(void *ctx) { return acquire___one(0) != 0; }
+SEC("raw_tp/x") int other(void *ctx) { if (acquire___two) return acquire___two(0, 1) != 0; return 0; }
+SEC("raw_tp/x") int strong(void *ctx) { return release(3) != 0; }
+SEC("raw_tp/x") int absent(void *ctx) { return gone(3) != 0; }
+char _license[] SEC("license") = "GPL";
+`)
+	target := madeTarget(t, `
+struct task { long x; int pid; };
+void *acquire(struct task *t) { return t; }
+void *release(struct task *t) { return t; }
+`)
+	target.Config = map[string]string{"CONFIG_KALLSYMS": "y"}
+	img, err := Build(o, "fits", target)
+	if err != nil || len(img.Kfuncs) != 1 || len(img.Poison) != 0 {
+		t.Errorf("fits: %v", err)
+	}
+	if img, err = Build(o, "other", target); err != nil || len(img.Poison) != 1 || firstWide(img) != 0 {
+		t.Errorf("other: %v", err)
+	}
+	for p, want := range map[string]string{"strong": "another prototype", "absent": "no such function"} {
+		if _, err := Build(o, p, target); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", p, err, want)
+		}
+	}
+}
+
+// firstWide is what the first 64-bit load yields, -1 without one.
+func firstWide(img *Image) int64 {
+	for i, in := range img.Insns {
+		if in.IsWide() && in.Src == isa.PseudoNone {
+			return int64(isa.Imm64(in, img.Insns[i+1]))
+		}
+	}
+	return -1
+}

@@ -5,6 +5,7 @@ package image
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 	"github.com/gtrace-dev/gtrace/abi"
@@ -42,24 +43,46 @@ func (l *linker) kfunc(at int, name string) error {
 	if err != nil {
 		return err
 	}
-	var fn *btf.Func
-	if err := spec.TypeByName(name, &fn); err == nil {
-		id, err := spec.TypeID(fn)
-		if err != nil {
-			return err
-		}
+	x := l.extern(name)
+	fn, id, err := kernelFunc(spec, name, x)
+	switch {
+	case err == nil:
 		in.Imm = int32(id)
 		if l.img.Kfuncs == nil {
 			l.img.Kfuncs = map[int32]*btf.Func{}
 		}
 		l.img.Kfuncs[in.Imm] = fn
 		return nil
-	}
-	if x := l.extern(name); x != nil && x.Weak {
-		l.poison(at, "call of kfunc "+name, "the target has no such kfunc")
+	case x != nil && x.Weak:
+		l.poison(at, "call of kfunc "+name, err.Error())
 		return nil
+	case errors.Is(err, errIncompatible):
+		return fmt.Errorf("kfunc %s: %w", name, err)
 	}
 	return &Unsupported{What: fmt.Sprintf("kfunc %s: %s has no such function in vmlinux", name, l.t.Name), How: "functions of kernel modules are not looked up; declare it __weak and test it with bpf_ksym_exists"}
+}
+
+var (
+	errNoKfunc      = errors.New("the target has no such function")
+	errIncompatible = errors.New("the target's function has another prototype")
+)
+
+// kernelFunc finds a kernel function by its name without a flavour
+// ("name___flavour"); the prototype that the program declares must fit.
+func kernelFunc(spec *btf.Spec, name string, x *object.Extern) (*btf.Func, btf.TypeID, error) {
+	essential, _, _ := strings.Cut(name, "___")
+	var fn *btf.Func
+	if err := spec.TypeByName(essential, &fn); err != nil {
+		return nil, 0, errNoKfunc
+	}
+	if x != nil && x.Type != nil {
+		local, ok := x.Type.(*btf.Func)
+		if ok && btf.CheckTypeCompatibility(local.Type, fn.Type) != nil {
+			return nil, 0, errIncompatible
+		}
+	}
+	id, err := spec.TypeID(fn)
+	return fn, id, err
 }
 
 // btf is the target's BTF, or an Unsupported that says what needs it.

@@ -37,12 +37,13 @@ func (l *linker) ksym(at int, name string) error {
 	if err != nil {
 		return err
 	}
-	id, sym, err := symbolType(spec, name, x.Kind)
+	id, sym, err := symbolType(spec, name, x)
+	missing := errors.Is(err, btf.ErrNotFound) || errors.Is(err, errNoKfunc)
 	switch {
-	case errors.Is(err, btf.ErrNotFound) && weak:
+	case weak && (missing || errors.Is(err, errIncompatible)):
 		l.number(at, 0)
 		return nil
-	case errors.Is(err, btf.ErrNotFound):
+	case missing:
 		return &Unsupported{What: fmt.Sprintf("kernel symbol %s: %s has no such symbol in its BTF", name, l.t.Name), How: "declare it __weak and test its address"}
 	case err != nil:
 		return err
@@ -52,7 +53,7 @@ func (l *linker) ksym(at int, name string) error {
 			return fmt.Errorf("extern %s is declared as %v, but it is %v in %s", name, x.Type, sym.Type, l.t.Name)
 		}
 	}
-	if sym.NoAddress, err = l.t.hidden(name, x.Kind); err != nil {
+	if sym.NoAddress, err = l.t.hidden(sym.Name, x.Kind); err != nil {
 		return err
 	}
 	if l.img.Ksyms == nil {
@@ -101,14 +102,13 @@ func (l *linker) address(at int, name string, weak bool) error {
 }
 
 // symbolType finds a variable or function, and which of the two it is.
-func symbolType(spec *btf.Spec, name string, kind object.ExternKind) (btf.TypeID, *Ksym, error) {
-	if kind == object.ExternKfunc {
-		var f *btf.Func
-		if err := spec.TypeByName(name, &f); err != nil {
+func symbolType(spec *btf.Spec, name string, x *object.Extern) (btf.TypeID, *Ksym, error) {
+	if x.Kind == object.ExternKfunc {
+		f, id, err := kernelFunc(spec, name, x)
+		if err != nil {
 			return 0, nil, err
 		}
-		id, err := spec.TypeID(f)
-		return id, &Ksym{Name: name, Type: f}, err
+		return id, &Ksym{Name: f.Name, Type: f}, nil
 	}
 	var v *btf.Var
 	if err := spec.TypeByName(name, &v); err != nil {

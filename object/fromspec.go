@@ -17,8 +17,8 @@ import (
 // FromSpec turns what users of cilium/ebpf hold into an Object. Programs come
 // in the order of their names, and externs count as strong: a CollectionSpec
 // knows neither the order of the file nor weak bindings. What it has lost and
-// the program needs (configuration values, maps by descriptor) is an error
-// that wraps ErrUnsupported.
+// a program needs (configuration values, maps by descriptor) is a
+// RelocUnknown, and what no program can do without an error that wraps ErrUnsupported.
 func FromSpec(spec *ebpf.CollectionSpec) (*Object, error) {
 	if spec == nil {
 		return nil, fmt.Errorf("no CollectionSpec")
@@ -73,6 +73,9 @@ func mapFromSpec(name string, s *ebpf.MapSpec, outer bool) (*Map, error) {
 		}
 		return m, nil
 	}
+	if !holdsObjects(m.Type) {
+		return m, nil // what a map starts with does not matter to verification
+	}
 	for _, c := range s.Contents {
 		k, ok1 := c.Key.(uint32)
 		v, ok2 := c.Value.(string)
@@ -82,6 +85,11 @@ func mapFromSpec(name string, s *ebpf.MapSpec, outer bool) (*Map, error) {
 		m.Entries = append(m.Entries, MapEntry{k, v})
 	}
 	return m, nil
+}
+
+// holdsObjects reports whether the elements of a map of type t are maps or programs.
+func holdsObjects(t abi.MapType) bool {
+	return t == abi.MapProgArray || t == abi.MapArrayOfMaps || t == abi.MapHashOfMaps
 }
 
 // sleepableFlag is BPF_F_SLEEPABLE.
@@ -116,6 +124,9 @@ func (o *Object) addSpec(name string, spec *ebpf.CollectionSpec, s *ebpf.Program
 			f.Section, f.Global = section, false
 			f.Attach = abi.Attach{
 				Type: abi.ProgType(s.Type), Expected: abi.AttachType(s.AttachType), Target: s.AttachTo, Sleepable: s.Flags&sleepableFlag != 0,
+			}
+			if f.Attach.Type == abi.StructOps {
+				f.Attach.Target = strings.Replace(s.AttachTo, ":", ".", 1) // struct:member
 			}
 			o.Programs = append(o.Programs, f)
 			continue
@@ -204,9 +215,11 @@ func (c *specCode) instruction(f *Func, in *asm.Instruction, slot, start int) er
 	if found {
 		rel.Insn = here
 		f.Relocs = append(f.Relocs, rel)
-		slots[0] = isa.Ref{Kind: refKinds[rel.Kind], Addend: rel.Addend}.Base(slots[0].Dst)
-		for i := range slots[1:] {
-			slots[1+i] = isa.Insn{}
+		if rel.Kind != RelocUnknown {
+			slots[0] = isa.Ref{Kind: refKinds[rel.Kind], Addend: rel.Addend}.Base(slots[0].Dst)
+			for i := range slots[1:] {
+				slots[1+i] = isa.Insn{}
+			}
 		}
 	} else if ref := in.Reference(); ref != "" {
 		to, ok := c.slots[ref]
@@ -264,7 +277,7 @@ func (c *specCode) reloc(in *asm.Instruction, slot int) (Reloc, bool, error) {
 	switch {
 	case in.IsLoadFromMap():
 		if ref == "" || c.spec.Maps[ref] == nil {
-			return Reloc{}, false, unsupported("a configuration value (.kconfig), or a map given by descriptor: its name is not in a CollectionSpec; read the object file instead")
+			return Reloc{Kind: RelocUnknown}, true, nil // a value of .kconfig, or a descriptor
 		}
 		if in.Src == asm.PseudoMapValue {
 			return Reloc{Kind: RelocMapValue, Symbol: ref, Addend: int64(uint64(in.Constant) >> 32)}, true, nil

@@ -96,8 +96,12 @@ func TestFromSpecLost(t *testing.T) {
 	spec := &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{"p": {
 		Type: ebpf.SocketFilter, Instructions: asm.Instructions{asm.LoadMapValue(asm.R1, 7, 0), asm.Return()},
 	}}}
-	_, err := FromSpec(spec)
-	if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), ".kconfig") {
+	o, err := FromSpec(spec)
+	if err != nil || len(o.Programs[0].Relocs) != 1 || o.Programs[0].Relocs[0].Kind != RelocUnknown {
+		t.Errorf("%+v, error %v", o, err)
+	}
+	spec.Programs["p"].AttachTarget = new(ebpf.Program)
+	if _, err = FromSpec(spec); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "attach target") {
 		t.Errorf("%v", err)
 	}
 }
