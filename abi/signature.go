@@ -16,6 +16,17 @@ const (
 	ArgTagArena     = "arena"
 )
 
+// ArgTagsSince is the release that brought tags; what older ones find they do not read.
+var ArgTagsSince = V(6, 8)
+
+// ArgTags says since when kernels know a tag.
+var ArgTags = map[string]Version{
+	ArgTagCtx: V(6, 8), ArgTagNonnull: V(6, 8), ArgTagNullable: V(6, 9), ArgTagTrusted: V(6, 9), ArgTagArena: V(6, 9), ArgTagUntrusted: V(6, 17),
+}
+
+// ArgMemSince is the release since which global functions may take pointers to memory.
+var ArgMemSince = V(5, 12)
+
 // ptRegsNames are the names that struct pt_regs goes by in prototypes.
 var ptRegsNames = []string{"bpf_user_pt_regs_t", "pt_regs"}
 

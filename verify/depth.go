@@ -20,8 +20,8 @@ const (
 )
 
 // privateStacks is the release that brought stacks of their own, finerStacks
-// the one since which frames are multiples of 16 bytes, not of 32.
-var privateStacks, finerStacks = abi.V(6, 13), abi.V(6, 8)
+// the one in which frames were first seen to be multiples of 16 bytes, not of 32.
+var privateStacks, finerStacks = abi.V(6, 13), abi.V(6, 12)
 
 // frameSize is what function f's frame takes.
 func (w *walk) frameSize(f int) int {

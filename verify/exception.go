@@ -13,6 +13,8 @@ import (
 // This file walks exceptions: they end all functions of a program at once, and
 // its exception callback says what the program returns.
 
+var lateExceptions = fault.Unsupported{What: "exceptions: the target is older than Linux " + abi.ExceptionsSince.String(), Since: abi.ExceptionsSince.String()}
+
 // throwing reports whether a kfunc call throws an exception.
 func (w *walk) throwing(in isa.Insn) bool {
 	fn := w.img.Kfuncs[in.Imm]
@@ -22,7 +24,7 @@ func (w *walk) throwing(in isa.Insn) bool {
 // throw ends the path: what is owned or held would never be given up.
 func (w *walk) throw() (int, fault.Fault) {
 	if w.img.Target.Version < abi.ExceptionsSince {
-		return 0, fault.Unsupported{What: "exceptions: the target is older than Linux " + abi.ExceptionsSince.String(), Since: abi.ExceptionsSince.String()}
+		return 0, lateExceptions
 	}
 	if !slices.Contains(abi.ThrowProgs, w.row.Type) {
 		return 0, fault.ForbiddenHelper{Func: abi.KfuncThrow, Program: w.row.Name}
@@ -54,6 +56,9 @@ func (w *walk) findException() fault.Fault {
 		name, ok := strings.CutPrefix(tag, abi.ExceptionTag)
 		if !ok {
 			continue
+		}
+		if w.img.Target.Version < abi.ExceptionsSince {
+			return lateExceptions
 		}
 		if w.exception != 0 {
 			return fault.BadException{Func: name, Reason: fault.ExceptionTwice}

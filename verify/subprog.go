@@ -34,6 +34,10 @@ type function struct {
 // when a path calls them, and after the program itself.
 var lazyGlobals = abi.V(6, 8)
 
+// tailCallEnds is the first release that was seen to know that a tail call may
+// end a function; those before take what the function itself returns.
+var tailCallEnds = abi.V(6, 18)
+
 // run walks the program and the global functions that it needs.
 func (w *walk) run(ctx context.Context) (int, fault.Fault, error) {
 	program := func() (int, fault.Fault, error) {
@@ -132,7 +136,7 @@ func (w *walk) enter(in isa.Insn) (int, fault.Fault) {
 // tailCall goes on behind a tail call that failed. One that did not fail ends
 // the function, not its callers: what it returns is what the other program returned.
 func (w *walk) tailCall() (int, fault.Fault) {
-	if w.s.Depth() == 1 {
+	if w.s.Depth() == 1 || w.img.Target.Version < tailCallEnds {
 		return w.pc + 1, nil
 	}
 	top := w.s.Top()

@@ -89,11 +89,16 @@ func number(t btf.Type) bool {
 // tagSet is the tags of one parameter.
 type tagSet struct{ ctx, nonnull, nullable, trusted, untrusted, arena bool }
 
-func readTags(tags []string) (s tagSet, ok bool) {
+// readTags reads tags as the kernel of version v does. The loader tells older
+// ones what the context is.
+func readTags(tags []string, v abi.Version) (s tagSet, ok bool) {
 	for _, t := range tags {
 		word, mine := strings.CutPrefix(t, abi.ArgTagPrefix)
-		if !mine {
+		switch since, known := abi.ArgTags[word]; {
+		case !mine, v < abi.ArgTagsSince && word != abi.ArgTagCtx:
 			continue
+		case !known, v >= abi.ArgTagsSince && v < since:
+			return s, false
 		}
 		switch word {
 		case abi.ArgTagCtx:
@@ -108,15 +113,13 @@ func readTags(tags []string) (s tagSet, ok bool) {
 			s.untrusted = true
 		case abi.ArgTagArena:
 			s.arena = true
-		default:
-			return s, false
 		}
 	}
 	return s, true
 }
 
 func param(t btf.Type, tags []string, l *mem.Layout, r *Rules, bad fault.BadSignature) (Param, fault.Fault) {
-	set, ok := readTags(tags)
+	set, ok := readTags(tags, r.Version)
 	if !ok {
 		bad.Reason = fault.SignatureTag
 		return Param{}, bad
@@ -149,6 +152,10 @@ func param(t btf.Type, tags []string, l *mem.Layout, r *Rules, bad fault.BadSign
 		return btfParam(ptr, set, l, bad)
 	case set.nullable:
 		bad.Reason = fault.SignatureTag
+		return Param{}, bad
+	}
+	if r.Version < abi.ArgMemSince {
+		bad.Reason = fault.SignatureType
 		return Param{}, bad
 	}
 	size, ok := pointee(ptr.Target)
