@@ -316,6 +316,10 @@ func HelperByName(name string) *Helper {
 
 // Has reports whether programs that go to a may call h.
 func (h *Helper) Has(a Attach) bool {
+	if a.Type == StructOps {
+		name, member, _ := strings.Cut(a.Target, ".")
+		return StructOpByName(name).has(member, h)
+	}
 	if h.Progs != nil && !slices.Contains(h.Progs, a.Type) || slices.Contains(h.Except, a.Expected) {
 		return false
 	}

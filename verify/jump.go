@@ -115,7 +115,9 @@ func neverNull(p *state.Reg) bool {
 		return false
 	}
 	switch p.Kind {
-	case state.MapPtr, state.MapValue, state.RingRecord, state.Mem, state.Sock, state.SockCommon, state.TCPSock:
+	case state.Mem:
+		return p.Trust != state.Untrusted
+	case state.MapPtr, state.MapValue, state.RingRecord, state.Sock, state.SockCommon, state.TCPSock:
 		return true
 	case state.BTF:
 		return p.Trust == state.Trusted
@@ -183,6 +185,9 @@ func (w *walk) exit() (int, fault.Fault) {
 	}
 	if f := w.leave("exit"); f != nil {
 		return 0, f
+	}
+	if w.row.RetVoid && w.s.Top().Callback == nil && w.s.Top().Sub == 0 {
+		return end, nil
 	}
 	if _, f := w.read(isa.R0); f != nil {
 		return 0, f

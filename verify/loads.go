@@ -42,6 +42,9 @@ func (w *walk) mapAllowed(i int) fault.Fault {
 	if i < 0 || i >= len(w.img.Maps) {
 		return nil // judged where it is reached
 	}
+	if m := w.img.Maps[i]; w.img.Attach.Sleepable && !m.Type.Sleepable(w.img.Target.Version) {
+		return fault.MapProgram{Map: m.Name, Type: m.Type.String()}
+	}
 	for _, s := range w.layout.Special[i] {
 		if s.NoTracing && w.row.Type.IsProbe() || s.NoSocketFilter && w.row.Type == abi.SocketFilter {
 			return fault.MapProgram{Map: w.img.Maps[i].Name, Field: s.Name, Program: w.row.Name}

@@ -69,7 +69,7 @@ func (w *walk) begin() (int, fault.Fault) {
 	if n := len(w.insns); n > limits.Insns {
 		return 0, fault.TooLong{Insns: n, Max: limits.Insns, Privileged: w.img.Target.Privileged}
 	}
-	for _, pass := range []func() (int, fault.Fault){w.loads, w.kfuncLicense, w.lacks, w.shape} {
+	for _, pass := range []func() (int, fault.Fault){w.attachable, w.loads, w.kfuncLicense, w.lacks, w.shape} {
 		if i, f := pass(); f != nil {
 			return i, f
 		}
@@ -105,18 +105,9 @@ func (w *walk) prepare() string {
 	if !t.Privileged {
 		return "unprivileged targets"
 	}
-	row := abi.ProgramFor(img.Attach)
-	if row == nil || row.Context.Name == "" {
-		return "program type " + img.Attach.Type.String()
-	}
-	if row.Since > t.Version {
-		return fmt.Sprintf("program type %s with attach type %d: the target is Linux %v, it came with %v", row.Name, img.Attach.Expected, t.Version, row.Since)
-	}
-	if row.Type == abi.Tracing && row.Expected != abi.AttachTraceRawTp {
-		return fmt.Sprintf("program type %s with attach type %d", row.Name, row.Expected)
-	}
-	if img.Attach.Sleepable {
-		return "sleepable programs"
+	row, target, what := attach(img)
+	if what != "" {
+		return what
 	}
 	w.row = row
 	w.rules = call.Rules{
@@ -131,8 +122,8 @@ func (w *walk) prepare() string {
 	}
 	w.layout = mem.Layout{
 		Maps: maps, Inner: inner, Special: special, Sleepable: img.Attach.Sleepable, RCUType: func(name string) bool { return abi.RCUType(name, t.Version) },
-		Context: &row.Context, Args: img.Ctx, NullArgs: nullArgs(img.Attach, t.Version), Types: &state.Types{},
-		UninitStack: t.Version >= abi.V(6, 3), GPL: w.rules.GPL,
+		Context: &row.Context, Target: target, Types: &state.Types{},
+		UninitStack: t.Version >= abi.V(6, 3), GPL: w.rules.GPL, Version: t.Version,
 		MapFields:    t.Engine == image.EngineKernel,
 		KernelStruct: func(name string) (btf.Type, error) { return kernelStruct(t, name) },
 		KernelType:   func(id uint32) (btf.Type, error) { return kernelType(t, id) },

@@ -182,7 +182,7 @@ func (v View) object(r *state.Reg) string {
 	case state.User:
 		return "user " + v.layout.Types.Name(r.Type)
 	}
-	return r.Describe()
+	return r.Kind.String()
 }
 
 // copies numbers the groups of scalars that are tied to each other, in the

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -71,13 +72,9 @@ func LoadKernel(img *image.Image) (*Kernel, error) {
 	if img.Attach.Sleepable {
 		load.flags = unix.BPF_F_SLEEPABLE
 	}
-	if img.Attach.Type == abi.Tracing {
-		id, err := rawTracepointID(img)
-		if err != nil {
-			k.Close()
-			return nil, err
-		}
-		load.btfID = id
+	if err := attachTo(img, load); err != nil {
+		k.Close()
+		return nil, err
 	}
 	types, err := giveTypes(img, load)
 	if err != nil {
@@ -98,21 +95,46 @@ func LoadKernel(img *image.Image) (*Kernel, error) {
 	return k, nil
 }
 
-// rawTracepointID is the BTF id that tp_btf attaches to.
-func rawTracepointID(img *image.Image) (uint32, error) {
-	if img.Attach.Expected != abi.AttachTraceRawTp {
-		return 0, fmt.Errorf("attach type %d has no oracle yet", img.Attach.Expected)
+// attachTo fills in what a program with typed arguments is attached to.
+func attachTo(img *image.Image, load *progLoad) error {
+	a := img.Attach
+	name, member, _ := strings.Cut(a.Target, ".")
+	var target btf.Type
+	switch {
+	case a.Type == abi.StructOps:
+		target = &btf.Struct{Name: name}
+	case a.Type != abi.Tracing:
+		return nil
+	case a.Expected == abi.AttachTraceRawTp:
+		target = &btf.Typedef{Name: "btf_trace_" + name}
+	case a.Expected == abi.AttachTraceIter:
+		target = &btf.Func{Name: "bpf_iter_" + name}
+	default:
+		return fmt.Errorf("attach type %d has no oracle yet", a.Expected)
 	}
 	spec, err := img.Target.BTF()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	var td *btf.Typedef
-	if err := spec.TypeByName("btf_trace_"+img.Attach.Target, &td); err != nil {
-		return 0, err
+	found, err := spec.AnyTypesByName(target.TypeName())
+	if err != nil {
+		return err
 	}
-	id, err := spec.TypeID(td)
-	return uint32(id), err
+	for _, t := range found {
+		if reflect.TypeOf(t) != reflect.TypeOf(target) {
+			continue
+		}
+		id, err := spec.TypeID(t)
+		if err != nil {
+			return err
+		}
+		load.btfID = uint32(id)
+		if st, ok := t.(*btf.Struct); ok {
+			load.expected = uint32(slices.IndexFunc(st.Members, func(m btf.Member) bool { return m.Name == member }))
+		}
+		return nil
+	}
+	return fmt.Errorf("the kernel has no %v", target)
 }
 
 // mapSpec describes m for the kernel.

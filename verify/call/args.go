@@ -157,9 +157,9 @@ func (c *checker) pointer(v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgum
 		return fault.Unsupported{What: "packet data as an argument"}
 	case v.Kind == state.BTF && v.Trust == state.Trusted && v.Tagged == state.NoTag && !v.Nullable && onlyReads(kind):
 		return nil
-	case !mem.Takes(v.Kind), v.Nullable && !orNull[kind]:
+	case !mem.Takes(v.Kind), v.Nullable && !orNull[kind], v.Kind == state.Mem && v.Trust == state.Untrusted:
 		return wrong
-	case v.Kind == state.Mem && v.ReadOnly && !onlyReads(kind):
+	case v.ReadOnly && !onlyReads(kind):
 		return wrong
 	}
 	return nil

@@ -59,7 +59,7 @@ var All = []Fault{
 	ScalarDeref{}, NullableDeref{}, InvalidDeref{}, StackBounds{}, UninitStack{}, PartialSpill{},
 	MapValueBounds{}, MemBounds{}, UnboundedAccess{}, ReadOnly{}, CtxAccess{}, CtxModified{}, SockAccess{}, TypeField{}, AtomicTarget{}, Misaligned{},
 	WrongArgument{}, WrongSize{}, UnknownHelper{}, ForbiddenHelper{}, GPLHelper{}, MapHelper{}, WrongKey{},
-	StackObject{}, SpecialField{}, MapProgram{}, LockState{}, RegionState{}, InRegion{}, ForbiddenKfunc{}, Untrusted{}, ObjectState{},
+	AttachTarget{}, StackObject{}, SpecialField{}, MapProgram{}, LockState{}, RegionState{}, InRegion{}, ForbiddenKfunc{}, Untrusted{}, ObjectState{},
 	LeakedReference{}, ReleaseUnowned{}, ReturnRange{}, StackPointerReturn{},
 	BadSignature{}, GlobalArgument{}, GlobalReturn{}, GlobalCallback{},
 	TailCallStack{}, CallbackThrows{}, BadException{}, CallbackTailCall{},

@@ -53,14 +53,19 @@ func (f SpecialField) String() string {
 	return fmt.Sprintf("access through %s touches the %s at offset %d of map %s's value: %s", reg(f.Reg), what, f.Off, f.Map, specialText[f.Reason])
 }
 
-// MapProgram is a map that programs of this type can't use, for what its values hold.
+// MapProgram is a map that programs of this type can't use, for what its
+// values hold, or that sleepable programs can't.
 type MapProgram struct {
 	mark
 	Map, Field, Program string
+	Type                string // of the map, when it is what sleepable programs can't use
 }
 
 func (MapProgram) Code() string { return "map-program" }
 func (f MapProgram) String() string {
+	if f.Type != "" {
+		return fmt.Sprintf("map %s is a %s: sleepable programs can use arrays, hashes, queues, ring buffers and local storage only", f.Map, f.Type)
+	}
 	return fmt.Sprintf("values of map %s hold a struct %s: programs of type %s can't use such a map", f.Map, f.Field, f.Program)
 }
 

@@ -23,13 +23,12 @@ type Layout struct {
 	// Special are for each of Maps the special fields of its values.
 	Special [][]Special
 	Context *abi.Context
-	// Args types the slots of a context with BTFArgs; NullArgs has bit i set
-	// where argument i may be NULL.
-	Args     *btf.FuncProto
-	NullArgs uint64
-	Types    *state.Types
+	Target  *Target // types the slots of a context with BTFArgs
+	Types   *state.Types
 	// UninitStack: stack that was never written may be read (Linux 6.3, privileged).
 	UninitStack bool
+	// Version is the target's.
+	Version abi.Version
 	// GPL: the program may look into typed kernel memory.
 	GPL bool
 	// Sleepable: the program may sleep; RCUType tells of which structs RCU keeps referenced objects alive.
@@ -91,7 +90,7 @@ func (l *Layout) Access(s *state.State, q Query) (Result, fault.Fault) {
 	case state.RingRecord, state.Mem:
 		f = sized(base, q, &r)
 	case state.BTF:
-		f = l.kernel(base, q, &r)
+		f = l.kernel(s, base, q, &r)
 	case state.User:
 		f = l.user(base, q, &r)
 	case state.Sock, state.SockCommon, state.TCPSock, state.XDPSock:
@@ -187,6 +186,10 @@ func sized(base *state.Reg, q Query, r *Result) fault.Fault {
 	}
 	if q.Write && base.ReadOnly {
 		return fault.ReadOnly{Reg: q.Base, Kind: base.Describe()}
+	}
+	if base.Trust == state.Untrusted { // any address: loads are protected
+		r.Faults = true
+		return nil
 	}
 	return within(base, q.Base, q.Off, q.Size, int64(base.Size), func(at fault.Span) fault.Fault {
 		return fault.MemBounds{Reg: q.Base, Kind: base.Describe(), MemSize: int64(base.Size), Off: at, Size: int64(q.Size)}

@@ -27,7 +27,7 @@ type Span struct {
 // Takes reports whether calls can access memory through pointers of kind k.
 func Takes(k state.Kind) bool {
 	switch k {
-	case state.Stack, state.MapValue, state.MapKey, state.RingRecord, state.Mem:
+	case state.Stack, state.MapValue, state.MapKey, state.RingRecord, state.Mem, state.Buffer:
 		return true
 	}
 	return false
@@ -58,8 +58,10 @@ func (l *Layout) Block(s *state.State, b Block) (stack []Span, f fault.Fault) {
 		return nil, l.mapKey(base, q, &r)
 	case state.RingRecord, state.Mem:
 		return nil, sized(base, q, &r)
+	case state.Buffer:
+		return nil, buffer(base, q, &r)
 	case state.BTF:
-		return nil, l.kernel(base, q, &r)
+		return nil, l.kernel(s, base, q, &r)
 	}
 	return nil, fault.InvalidDeref{Reg: b.Base, Kind: base.Describe(), Write: b.Write}
 }

@@ -3,8 +3,6 @@ package mem
 import (
 	"fmt"
 
-	"github.com/cilium/ebpf/btf"
-
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/verify/facts"
 	"github.com/gtrace-dev/gtrace/verify/fault"
@@ -73,69 +71,4 @@ func unmoved(base *state.Reg, q Query) fault.Fault {
 		return fault.CtxModified{Reg: q.Base, Off: base.Span(0)}
 	}
 	return nil
-}
-
-// argument loads an argument of the attach target.
-func (l *Layout) argument(q Query, r *Result, bad fault.CtxAccess) fault.Fault {
-	if q.Off < 0 || q.Off%8 != 0 || q.Size > 8 || q.Off+q.Size > l.Context.Size {
-		return bad
-	}
-	if l.Args == nil {
-		return fault.Unsupported{What: "typed arguments without the attach target's prototype"}
-	}
-	n := slotArgument(l.Args, q.Off/8)
-	if n < 0 {
-		return bad
-	}
-	typ := state.Strip(l.Args.Params[n].Type)
-	p, ok := typ.(*btf.Pointer)
-	if !ok {
-		return number(typ, q, bad)
-	}
-	if q.Size != 8 {
-		return bad
-	}
-	target, tag := pointee(p)
-	if tag.rcu {
-		return fault.Unsupported{What: "arguments with the tag rcu"}
-	}
-	switch target.(type) {
-	case *btf.Struct, *btf.Union:
-	case nil, *btf.Void, *btf.Int:
-		return nil // a number
-	default:
-		return bad
-	}
-	v := state.Pointer(state.BTF)
-	v.Type = l.Types.ID(state.Kernel, target)
-	v.Trust = state.Trusted
-	v.Tagged = tag.space
-	if l.NullArgs>>n&1 != 0 {
-		v.Nullable = true
-	}
-	r.Value = v
-	return nil
-}
-
-// number allows a load of an argument that is no pointer.
-func number(typ btf.Type, q Query, bad fault.CtxAccess) fault.Fault {
-	switch typ.(type) {
-	case *btf.Int, *btf.Enum, *btf.Struct, *btf.Union:
-		return nil
-	}
-	return bad
-}
-
-// slotArgument is the parameter in a slot of the context; -1 behind the last. A struct passed by value may take several slots.
-func slotArgument(args *btf.FuncProto, slot int) int {
-	for i, p := range args.Params {
-		size, err := btf.Sizeof(p.Type)
-		if err != nil {
-			return -1
-		}
-		if slot -= (size + 7) / 8; slot < 0 {
-			return i
-		}
-	}
-	return -1
 }

@@ -3,6 +3,7 @@ package mem
 import (
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/verify/facts"
 	"github.com/gtrace-dev/gtrace/verify/fault"
 	"github.com/gtrace-dev/gtrace/verify/state"
@@ -10,7 +11,7 @@ import (
 
 // This file judges typed kernel memory.
 
-func (l *Layout) kernel(base *state.Reg, q Query, r *Result) fault.Fault {
+func (l *Layout) kernel(s *state.State, base *state.Reg, q Query, r *Result) fault.Fault {
 	r.Region = facts.KernelPtr
 	name := l.Types.Name(base.Type)
 	bad := fault.TypeField{Reg: q.Base, Type: name, Off: int64(base.Off) + int64(q.Off), Size: int64(q.Size)}
@@ -18,8 +19,6 @@ func (l *Layout) kernel(base *state.Reg, q Query, r *Result) fault.Fault {
 	case !l.GPL:
 		bad.Reason = fault.FieldLicense
 		return bad
-	case q.Atomic:
-		return fault.AtomicTarget{Reg: q.Base, Kind: base.Describe()}
 	case !base.Val.IsConst() || base.Val.Value() != 0:
 		return fault.PointerOffset{Reg: q.Base, Kind: base.Describe(), Off: base.Span(0), Variable: true}
 	case bad.Off < 0:
@@ -32,6 +31,9 @@ func (l *Layout) kernel(base *state.Reg, q Query, r *Result) fault.Fault {
 		bad.Reason = fault.FieldPerCPU
 		return bad
 	case q.Write:
+		if l.Target != nil && l.Target.mayWrite(l.Types.At(base.Type).Type, bad.Off, bad.Size) {
+			return nil
+		}
 		bad.Reason = fault.FieldWrite
 		return bad
 	}
@@ -44,14 +46,22 @@ func (l *Layout) kernel(base *state.Reg, q Query, r *Result) fault.Fault {
 	if f.pointer == nil {
 		return nil
 	}
-	return l.follow(base, f, r)
+	return l.follow(base, f, s.InRCU(l.Sleepable), r)
 }
 
-// follow makes the pointer that a load of a pointer member gives.
-func (l *Layout) follow(base *state.Reg, f field, r *Result) fault.Fault {
+// untypedMemory is the release from which on memory behind pointers to no
+// struct may be read; before, such pointers were numbers.
+var untypedMemory = abi.V(6, 17)
+
+// follow makes the pointer that a load of a pointer member gives. protected
+// tells whether RCU protects what is loaded now.
+func (l *Layout) follow(base *state.Reg, f field, protected bool, r *Result) fault.Fault {
 	target, tag := pointee(f.pointer)
 	if aggregate(target) == nil {
-		return nil // a pointer to anything else is a number
+		if l.Version >= untypedMemory {
+			r.Value = state.Untyped()
+		}
+		return nil
 	}
 	v := state.Pointer(state.BTF)
 	v.Type = l.Types.ID(state.Kernel, target)
@@ -60,11 +70,15 @@ func (l *Layout) follow(base *state.Reg, f field, r *Result) fault.Fault {
 	case state.Untrusted:
 		v.Trust = state.Untrusted
 	case state.Trusted, state.RCU:
-		how, known := safeFields[member{structName(f.in), f.name}]
-		if !known && tag.rcu {
-			how = safe{state.RCU, true}
+		how, known := safeFields[member{structName(l.Types.At(base.Type).Type), f.name}]
+		switch {
+		case known && how.trust == state.Trusted, known && protected:
+			v.Trust, v.Nullable = how.trust, how.nullable
+		case !protected:
+			v.Trust = state.Untrusted
+		case tag.rcu:
+			v.Trust, v.Nullable = state.RCU, true
 		}
-		v.Trust, v.Nullable = how.trust, how.nullable
 	}
 	if f.union {
 		v.Trust, v.Nullable = state.Untrusted, false

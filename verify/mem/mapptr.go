@@ -41,5 +41,5 @@ func (l *Layout) mapFields(base *state.Reg, q Query, r *Result) fault.Fault {
 		return nil
 	}
 	typed := state.Pointer(state.BTF) // as through an old kind of typed pointer
-	return l.follow(&typed, f, r)
+	return l.follow(&typed, f, true, r)
 }

@@ -65,7 +65,7 @@ func find(typ btf.Type, off, size int) (field, fault.FieldReason) {
 			members, have = v.Members, int(v.Size)
 		case *btf.Union:
 			members, have = v.Members, int(v.Size)
-			out.union = true
+			out.union = out.union || len(v.Members) > 1
 		default:
 			return out, fault.FieldNoStruct
 		}
@@ -202,3 +202,30 @@ func flexible(members []btf.Member, off int) (*btf.Member, bool) {
 }
 
 func flexElem(m *btf.Member) btf.Type { return state.Strip(m.Type).(*btf.Array).Type }
+
+// Member finds the member called name of typ, also in members without a name: its offset and type; nil for none.
+func Member(typ btf.Type, name string) (off int64, t btf.Type) {
+	return memberAt(typ, name, 0)
+}
+
+func memberAt(typ btf.Type, name string, depth int) (int64, btf.Type) {
+	var members []btf.Member
+	switch v := state.Strip(typ).(type) {
+	case *btf.Struct:
+		members = v.Members
+	case *btf.Union:
+		members = v.Members
+	}
+	for i := range members {
+		m := &members[i]
+		if m.Name == name && m.BitfieldSize == 0 {
+			return int64(m.Offset.Bytes()), m.Type
+		}
+		if m.Name == "" && depth < 16 {
+			if off, t := memberAt(m.Type, name, depth+1); t != nil {
+				return int64(m.Offset.Bytes()) + off, t
+			}
+		}
+	}
+	return 0, nil
+}

@@ -15,7 +15,7 @@ type TypeID int32
 type Reg struct {
 	Kind     Kind
 	Nullable bool
-	Trust    Trust // BTF
+	Trust    Trust // BTF; Mem: Untrusted when nothing is known of it
 	ReadOnly bool  // Mem
 	Tagged   Tag   // BTF: an address space other than the kernel's
 	// Linked: the value is that of the other registers with the same ID plus Off (Scalar).
@@ -56,6 +56,13 @@ func Constant(v uint64) Reg { return Number(scalar.Const(v)) }
 // Pointer is a pointer of kind k at offset 0.
 func Pointer(k Kind) Reg { return Reg{Kind: k, Val: scalar.Const(0)} }
 
+// Untyped is a pointer to memory of the kernel of which nothing is known: loads through it are protected.
+func Untyped() Reg {
+	r := Pointer(Mem)
+	r.ReadOnly, r.Trust = true, Untrusted
+	return r
+}
+
 // IsNull reports whether r is the number 0.
 func (r *Reg) IsNull() bool { return r.Kind == Scalar && r.Val.IsConst() && r.Val.Value() == 0 }
 
@@ -86,7 +93,7 @@ func (r *Reg) Describe() string {
 	switch {
 	case r.Kind == BTF && r.Tagged == UserTag:
 		s = "user-tagged kernel type's pointer"
-	case r.Kind == BTF && r.Trust == Untrusted:
+	case (r.Kind == BTF || r.Kind == Mem) && r.Trust == Untrusted:
 		s = "untrusted " + s
 	}
 	if r.Nullable {

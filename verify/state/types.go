@@ -66,6 +66,12 @@ func TypeName(typ btf.Type) string {
 	}
 }
 
+// IsVoid reports whether t is no type at all: what a function returns that returns nothing.
+func IsVoid(t btf.Type) bool {
+	_, void := Strip(t).(*btf.Void)
+	return t == nil || void
+}
+
 func named(keyword, name string) string {
 	if name == "" {
 		return keyword + "(without a name)"

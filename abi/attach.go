@@ -1,0 +1,140 @@
+package abi
+
+import "slices"
+
+// Defines what is known of attach targets beyond their types: arguments of
+// iterators, kernel structs whose members programs implement, and which maps
+// sleepable programs may use. Asked of Linux 6.1, 6.12 and 6.18.
+
+// ArgNote says of an argument of an attach target what its type does not.
+type ArgNote uint8
+
+const (
+	ArgAsTyped          ArgNote = iota
+	ArgMayBeNull                // a trusted pointer, or NULL
+	ArgLegacyOrNull             // a pointer of which nothing is guaranteed, or NULL
+	ArgBufferOrNull             // a buffer whose size is known when the program is attached, or NULL
+	ArgReadBufferOrNull         // the same, read-only
+	ArgReference                // a reference that the program owns
+)
+
+// Iterator is a kind of object that a program can be run for each of.
+type Iterator struct {
+	Name  string
+	Notes []ArgNote // on the arguments behind the first, which is the same for all
+}
+
+var iterators = [...]Iterator{
+	{Name: "bpf_link", Notes: []ArgNote{ArgLegacyOrNull}},
+	{Name: "bpf_map", Notes: []ArgNote{ArgMayBeNull}},
+	{Name: "bpf_map_elem", Notes: []ArgNote{ArgAsTyped, ArgReadBufferOrNull, ArgBufferOrNull}},
+	{Name: "bpf_prog", Notes: []ArgNote{ArgLegacyOrNull}},
+	{Name: "bpf_sk_storage_map", Notes: []ArgNote{ArgAsTyped, ArgLegacyOrNull, ArgBufferOrNull}},
+	{Name: "cgroup", Notes: []ArgNote{ArgMayBeNull}},
+	{Name: "dmabuf", Notes: []ArgNote{ArgLegacyOrNull}},
+	{Name: "ipv6_route", Notes: []ArgNote{ArgLegacyOrNull}},
+	{Name: "kmem_cache", Notes: []ArgNote{ArgMayBeNull}},
+	{Name: "ksym", Notes: []ArgNote{ArgLegacyOrNull}},
+	{Name: "netlink", Notes: []ArgNote{ArgLegacyOrNull}},
+	{Name: "sockmap", Notes: []ArgNote{ArgAsTyped, ArgReadBufferOrNull, ArgLegacyOrNull}},
+	{Name: "task", Notes: []ArgNote{ArgMayBeNull}},
+	{Name: "task_file", Notes: []ArgNote{ArgLegacyOrNull, ArgAsTyped, ArgLegacyOrNull}},
+	{Name: "task_vma", Notes: []ArgNote{ArgLegacyOrNull, ArgLegacyOrNull}},
+	{Name: "tcp", Notes: []ArgNote{ArgMayBeNull}},
+	{Name: "udp", Notes: []ArgNote{ArgMayBeNull}},
+	{Name: "unix", Notes: []ArgNote{ArgLegacyOrNull}},
+}
+
+// IteratorByName finds an iterator; nil when it is not known.
+func IteratorByName(name string) *Iterator {
+	for i := range iterators {
+		if iterators[i].Name == name {
+			return &iterators[i]
+		}
+	}
+	return nil
+}
+
+// StructOp is a kernel struct whose members programs may implement.
+type StructOp struct {
+	Name string
+	// Narrowed: arguments that are pointers to struct From are pointers to To.
+	From, To string
+	// Writable are the members that programs may write, by struct and path.
+	Writable []WritableMember
+	// Sleepable are the members that sleepable programs may implement (nil: all), Forbidden those that no program may.
+	Sleepable, Forbidden []string
+	// Helpers are those that its programs have beyond what every type has; Without has those of NotHelpers not.
+	Helpers, NotHelpers []int32
+	Without             string
+	// None: its programs have no helpers at all.
+	None bool
+}
+
+// has reports whether programs for member have h.
+func (o *StructOp) has(member string, h *Helper) bool {
+	if o == nil || o.None {
+		return false
+	}
+	if member == o.Without && slices.Contains(o.NotHelpers, h.ID) {
+		return false
+	}
+	return h.Progs == nil || slices.Contains(o.Helpers, h.ID)
+}
+
+// WritableMember is a member of a kernel struct, at the end of Path, or with no Path the whole struct.
+type WritableMember struct {
+	Struct string
+	Path   []string
+}
+
+var structOps = [...]StructOp{
+	{
+		Name: "tcp_congestion_ops", From: "sock", To: "tcp_sock",
+		Writable: []WritableMember{
+			{"tcp_sock", []string{"inet_conn", "icsk_inet", "sk", "sk_pacing_rate"}},
+			{"tcp_sock", []string{"inet_conn", "icsk_inet", "sk", "sk_pacing_status"}},
+			{"tcp_sock", []string{"inet_conn", "icsk_ca_priv"}},
+			{"tcp_sock", []string{"inet_conn", "icsk_ack", "pending"}},
+			{"tcp_sock", []string{"snd_cwnd"}},
+			{"tcp_sock", []string{"snd_cwnd_cnt"}},
+			{"tcp_sock", []string{"snd_cwnd_stamp"}},
+			{"tcp_sock", []string{"snd_ssthresh"}},
+			{"tcp_sock", []string{"ecn_flags"}},
+			{"tcp_sock", []string{"app_limited"}},
+		},
+		Forbidden: []string{"get_info"},
+		Helpers:   []int32{49, 57, 107, 108, 116, 160}, NotHelpers: []int32{49, 57},
+		Without: "release",
+	},
+	{
+		Name:      "bpf_dummy_ops",
+		Writable:  []WritableMember{{"bpf_dummy_ops_state", nil}},
+		Sleepable: []string{"test_sleepable"},
+		None:      true,
+	},
+}
+
+// StructOpByName finds the row of a kernel struct; nil when nothing is known of it.
+func StructOpByName(name string) *StructOp {
+	for i := range structOps {
+		if structOps[i].Name == name {
+			return &structOps[i]
+		}
+	}
+	return nil
+}
+
+// sleepableMaps are the map types that sleepable programs may use, with the release from which on.
+var sleepableMaps = map[MapType]Version{
+	MapHash: V(5, 10), MapLRUHash: V(5, 10), MapArray: V(5, 10), MapPerCPUHash: V(5, 12), MapPerCPUArray: V(5, 12), MapLRUPerCPUHash: V(5, 12),
+	MapArrayOfMaps: V(5, 12), MapHashOfMaps: V(5, 12), MapRingBuf: V(5, 12), MapUserRingBuf: V(6, 1),
+	MapInodeStorage: V(5, 17), MapSKStorage: V(5, 17), MapTaskStorage: V(5, 17), MapCgrpStorage: V(6, 2),
+	MapQueue: V(6, 4), MapStack: V(6, 4), MapArena: V(6, 9),
+}
+
+// Sleepable reports whether sleepable programs of kernels of version v may use maps of type t.
+func (t MapType) Sleepable(v Version) bool {
+	since, ok := sleepableMaps[t]
+	return ok && since <= v
+}
