@@ -80,12 +80,13 @@ func (c *checker) fixedMem(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong faul
 		b.Size = c.p.Helper.Sizes[c.fixed]
 		c.fixed++
 	}
-	if b.Write && v.Kind == state.Stack {
-		if off, ok := v.ConstOff(); !ok || off%int64(b.Size) != 0 {
-			return fault.Misaligned{Reg: r, Kind: v.Describe(), Off: v.Span(0), Size: int64(b.Size)}
-		}
+	if f := c.block(b); f != nil || !b.Write || v.Kind != state.Stack {
+		return f
 	}
-	return c.block(b)
+	if off, ok := v.ConstOff(); !ok || off%int64(b.Size) != 0 {
+		return fault.Misaligned{Reg: r, Kind: v.Describe(), Off: v.Span(0), Size: int64(b.Size)}
+	}
+	return nil
 }
 
 // constant requires a number that is known.
@@ -114,7 +115,10 @@ func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault
 		if v.Kind != state.Ctx {
 			return wrong
 		}
-		return unmoved(r, v)
+		if off, ok := v.ConstOff(); !ok || off != 0 {
+			return fault.CtxModified{Reg: r, Off: v.Span(0), Variable: !ok}
+		}
+		return nil
 	case abi.ArgRingMem:
 		if v.Kind != state.RingRecord || v.Nullable {
 			return wrong

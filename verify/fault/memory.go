@@ -168,6 +168,18 @@ func (f ReadOnly) String() string {
 	return fmt.Sprintf("store through %s: %s may only be read", reg(f.Reg), article(f.Kind))
 }
 
+// WriteOnly is a load from a map that programs may only write.
+type WriteOnly struct {
+	mark
+	Reg isa.Reg
+	Map string
+}
+
+func (WriteOnly) Code() string { return "write-only" }
+func (f WriteOnly) String() string {
+	return fmt.Sprintf("load through %s from a value of map %s, which programs may only write", reg(f.Reg), f.Map)
+}
+
 // CtxAccess is an access to the context that its layout does not allow.
 type CtxAccess struct {
 	mark

@@ -44,7 +44,7 @@ func MapPermits(m *object.Map, reg isa.Reg, write bool) fault.Fault {
 		return fault.ReadOnly{Reg: reg, Name: m.Name}
 	}
 	if !write && m.Flags&mapWronlyProg != 0 {
-		return fault.InvalidDeref{Reg: reg, Kind: "write-only map value pointer"}
+		return fault.WriteOnly{Reg: reg, Map: m.Name}
 	}
 	return nil
 }
