@@ -47,7 +47,7 @@ func TestMapHelpersKernel(t *testing.T) {
 			continue
 		}
 		for _, at := range p.attachesFor(base) {
-			h := base.For(at.Type)
+			h := base.For(at.Type, V(6, 18))
 			if at.Type == Syscall || !hasMap(h) {
 				continue // sleepable programs can't use every map, whatever the helper
 			}

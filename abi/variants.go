@@ -4,24 +4,41 @@ import "slices"
 
 // Defines helpers whose prototype depends on the program type.
 
-// variant replaces what a helper takes for some program types.
+// variant replaces what a helper takes for some program types, or in kernels before a release.
 type variant struct {
-	id    int32
-	progs []ProgType
-	args  []ArgKind
-	typ   string // of its ArgBTF argument
+	id     int32
+	progs  []ProgType // nil: all
+	before Version    // 0: in all kernels
+	args   []ArgKind
+	typ    string // of its ArgBTF argument
 }
 
+// What Linux 6.1 did not take and 6.12 does; in which release between that began is not known.
+const later = Version(6<<16 | 12<<8)
+
 var variants = [...]variant{
-	{17, progsSkbClassid, []ArgKind{ArgCtx}, ""},
-	{46, progsSocketCookie, []ArgKind{ArgAnySockOrNull}, ""},
-	{49, progsSockArgument, []ArgKind{ArgAnySock, ArgAnything, ArgAnything, ArgMem, ArgConstSize}, ""},
-	{57, progsSockArgument, []ArgKind{ArgAnySock, ArgAnything, ArgAnything, ArgUninitMem, ArgConstSize}, ""},
-	{107, progsCGroupSock, []ArgKind{ArgConstMapPtr, ArgCtx, ArgMapValueOrNull, ArgAnything}, ""},
-	{107, progsTypedSock, []ArgKind{ArgConstMapPtr, ArgBTFOrNull, ArgMapValueOrNull, ArgAnything}, "sock_common"},
-	{108, progsTypedSock, []ArgKind{ArgConstMapPtr, ArgBTFOrNull}, "sock_common"},
-	{124, progsSKLookup, []ArgKind{ArgCtx, ArgSockOrNull, ArgAnything}, ""},
-	{188, progsLSMSyscallTracing, []ArgKind{ArgBTF}, "xdp_buff"},
+	{17, progsSkbClassid, 0, []ArgKind{ArgCtx}, ""},
+	{46, progsSocketCookie, 0, []ArgKind{ArgAnySockOrNull}, ""},
+	{49, progsSockArgument, 0, []ArgKind{ArgAnySock, ArgAnything, ArgAnything, ArgMem, ArgConstSize}, ""},
+	{57, progsSockArgument, 0, []ArgKind{ArgAnySock, ArgAnything, ArgAnything, ArgUninitMem, ArgConstSize}, ""},
+	{84, nil, later, []ArgKind{ArgCtx, ArgMem, ArgConstSize, ArgAnything, ArgAnything}, ""},
+	{85, nil, later, []ArgKind{ArgCtx, ArgMem, ArgConstSize, ArgAnything, ArgAnything}, ""},
+	{99, nil, later, []ArgKind{ArgCtx, ArgMem, ArgConstSize, ArgAnything, ArgAnything}, ""},
+	{107, progsCGroupSock, 0, []ArgKind{ArgConstMapPtr, ArgCtx, ArgMapValueOrNull, ArgAnything}, ""},
+	{107, progsTypedSock, later, []ArgKind{ArgConstMapPtr, ArgBTF, ArgMapValueOrNull, ArgAnything}, "sock_common"},
+	{107, progsTypedSock, 0, []ArgKind{ArgConstMapPtr, ArgBTFOrNull, ArgMapValueOrNull, ArgAnything}, "sock_common"},
+	{108, progsTypedSock, later, []ArgKind{ArgConstMapPtr, ArgBTF}, "sock_common"},
+	{108, progsTypedSock, 0, []ArgKind{ArgConstMapPtr, ArgBTFOrNull}, "sock_common"},
+	{124, progsSKLookup, 0, []ArgKind{ArgCtx, ArgSockOrNull, ArgAnything}, ""},
+	{145, nil, later, []ArgKind{ArgConstMapPtr, ArgBTF, ArgMapValueOrNull, ArgAnything}, "inode"},
+	{146, nil, later, []ArgKind{ArgConstMapPtr, ArgBTF}, "inode"},
+	{156, nil, later, []ArgKind{ArgConstMapPtr, ArgBTF, ArgMapValueOrNull, ArgAnything}, "task_struct"},
+	{157, nil, later, []ArgKind{ArgConstMapPtr, ArgBTF}, "task_struct"},
+	{188, progsLSMSyscallTracing, 0, []ArgKind{ArgBTF}, "xdp_buff"},
+	{204, nil, later, []ArgKind{ArgFixedMem, ArgMem, ArgConstSize}, ""},
+	{205, nil, later, []ArgKind{ArgFixedMem, ArgMem, ArgConstSize}, ""},
+	{210, nil, later, []ArgKind{ArgConstMapPtr, ArgBTF, ArgMapValueOrNull, ArgAnything}, "cgroup"},
+	{211, nil, later, []ArgKind{ArgConstMapPtr, ArgBTF}, "cgroup"},
 }
 
 var (
@@ -42,12 +59,22 @@ var varied = func() (out [len(variants)]Helper) {
 	return out
 }()
 
-// For is h as programs of type t have it.
-func (h *Helper) For(t ProgType) *Helper {
+// For is h as programs of type t have it in Linux v.
+func (h *Helper) For(t ProgType, v Version) *Helper {
 	for i := range variants {
-		if v := &variants[i]; v.id == h.ID && slices.Contains(v.progs, t) {
+		r := &variants[i]
+		if r.id == h.ID && (r.progs == nil || slices.Contains(r.progs, t)) && (r.before == 0 || v < r.before) {
 			return &varied[i]
 		}
 	}
 	return h
+}
+
+// TakesTyped reports whether h, where it only reads memory, takes typed kernel memory in Linux v.
+func (h *Helper) TakesTyped(v Version) bool {
+	switch h.ID {
+	case 179, 204, 205: // not even in 6.12
+		return v > later
+	}
+	return v >= later
 }

@@ -185,7 +185,7 @@ func (w *walk) args(in isa.Insn) int {
 	switch in.Src {
 	case isa.CallHelper:
 		if h := abi.HelperByID(in.Imm); h != nil && h.Name != "" {
-			return len(h.For(w.img.Attach.Type).Args)
+			return len(h.For(w.img.Attach.Type, w.img.Target.Version).Args)
 		}
 	case isa.CallKfunc:
 		for _, k := range abi.Kfuncs {

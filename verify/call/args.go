@@ -159,7 +159,7 @@ func (c *checker) pointer(v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgum
 	switch {
 	case v.Kind == state.Packet, v.Kind == state.PacketMeta:
 		return fault.Unsupported{What: "packet data as an argument"}
-	case v.Kind == state.BTF && v.Trust == state.Trusted && v.Tagged == state.NoTag && !v.Nullable && onlyReads(kind):
+	case v.Kind == state.BTF && v.Trust == state.Trusted && v.Tagged == state.NoTag && !v.Nullable && onlyReads(kind) && c.takesTyped():
 		return nil
 	case !mem.Takes(v.Kind), v.Nullable && !orNull[kind], v.Kind == state.Mem && v.Trust == state.Untrusted:
 		return wrong
@@ -168,6 +168,9 @@ func (c *checker) pointer(v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgum
 	}
 	return nil
 }
+
+// takesTyped reports whether the function takes typed kernel memory where it reads.
+func (c *checker) takesTyped() bool { return c.p.Helper == nil || c.p.Helper.TakesTyped(c.version) }
 
 // onlyReads reports whether helpers promise not to write to memory of this kind.
 func onlyReads(kind abi.ArgKind) bool {

@@ -93,7 +93,7 @@ func Helper(id int32, r *Rules) (*Proto, fault.Fault) {
 	if f := host(h, r); f != nil {
 		return nil, f
 	}
-	h = h.For(r.Attach.Type)
+	h = h.For(r.Attach.Type, r.Version)
 	return &Proto{
 		ID: h.ID, Name: h.Name, Args: h.Args, Ret: h.Ret, Acquire: h.AcquiresRef, Release: h.ReleaseArg,
 		Lock: h.Lock, UnderLock: h.Lock == abi.DropsLock, Sleeps: h.Sleepable, TailCall: h.TailCall, Callback: h.Callback, Helper: h,
