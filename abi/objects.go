@@ -34,3 +34,12 @@ var (
 
 // FlowKeysSize is the size of struct bpf_flow_keys, which programs may read and write like memory.
 const FlowKeysSize = 56
+
+// structWrites are the members of kernel structs that programs of a type may write to.
+var structWrites = map[ProgType]map[string][]string{
+	SchedCLS: {"nf_conn": {"mark"}, "nf_conn___init": {"mark"}},
+	XDP:      {"nf_conn": {"mark"}, "nf_conn___init": {"mark"}},
+}
+
+// StructWrites are the members of kernel structs, by the struct's name, that programs of type t may write to.
+func StructWrites(t ProgType) map[string][]string { return structWrites[t] }

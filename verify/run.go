@@ -121,7 +121,7 @@ func (w *walk) prepare() string {
 		special[i] = mem.SpecialFields(m.Value, t.Version)
 	}
 	w.layout = mem.Layout{
-		Maps: maps, Inner: inner, Special: special, Sleepable: img.Attach.Sleepable, RCUType: func(name string) bool { return abi.RCUType(name, t.Version) },
+		Maps: maps, Inner: inner, Special: special, Writes: abi.StructWrites(img.Attach.Type), Sleepable: img.Attach.Sleepable, RCUType: func(name string) bool { return abi.RCUType(name, t.Version) },
 		Context: &row.Context, Target: target, Types: &state.Types{},
 		UninitStack: t.Version >= abi.V(6, 3), GPL: w.rules.GPL, Version: t.Version,
 		MapFields:    t.Engine == image.EngineKernel,

@@ -54,6 +54,9 @@ func (c *checker) argument(i int, kind abi.ArgKind) fault.Fault {
 		if v.Kind != state.MapPtr || v.Nullable {
 			return wrong
 		}
+		if f := c.owned(v, wrong); f != nil {
+			return f
+		}
 		c.out.Map, c.m = int(v.Map), c.l.Maps[v.Map]
 		return nil
 	case abi.ArgMapKey, abi.ArgMapValue, abi.ArgMapValueOrNull, abi.ArgUninitMapValue:
@@ -132,6 +135,12 @@ func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault
 		return c.socket(r, v, kind, wrong)
 	case abi.ArgSpinLock:
 		return c.spinLock(r, v, wrong)
+	case abi.ArgTimer:
+		return c.timer(r, v, wrong)
+	case abi.ArgKptr:
+		return c.kptrField(r, v, wrong)
+	case abi.ArgKptrValue:
+		return c.kptrValue(r, v, wrong)
 	case abi.ArgFuncPtr:
 		if v.Kind != state.Func {
 			return wrong

@@ -191,6 +191,8 @@ type checker struct {
 	types   []object.UserType
 
 	m         *object.Map
+	kptr      *mem.Special // the field in the first argument
+	owner     int          // index of the map that holds the timer in the first argument, plus 1
 	allocSize int
 	maxSize   uint64 // of the last memory argument
 	constArg  uint64
@@ -236,6 +238,9 @@ func (c *checker) release() fault.Fault {
 	}
 	r := isa.Reg(c.p.Release)
 	v := c.s.Reg(r)
+	if c.kptr != nil && v.IsNull() {
+		return nil
+	}
 	if v.Ref == 0 || !c.s.Owns(v.Ref) {
 		return fault.ReleaseUnowned{Func: c.p.Name, Reg: r, Kind: v.Describe()}
 	}

@@ -157,21 +157,27 @@ func plain(t btf.Type, depth int) bool {
 	case *btf.Int, *btf.Enum:
 		return true
 	case *btf.Struct:
-		for _, m := range v.Members {
-			e := state.Strip(m.Type)
-			if a, ok := e.(*btf.Array); ok {
-				if a.Nelems == 0 {
-					return false
-				}
-				e = state.Strip(a.Type)
-			}
-			if depth >= 4 || !plain(e, depth+1) {
-				return false
-			}
-		}
-		return true
+		return plainMembers(v.Members, depth)
+	case *btf.Union:
+		return plainMembers(v.Members, depth)
 	}
 	return false
+}
+
+func plainMembers(members []btf.Member, depth int) bool {
+	for _, m := range members {
+		e := state.Strip(m.Type)
+		if a, ok := e.(*btf.Array); ok {
+			if a.Nelems == 0 {
+				return false
+			}
+			e = state.Strip(a.Type)
+		}
+		if depth >= 4 || !plain(e, depth+1) {
+			return false
+		}
+	}
+	return true
 }
 
 // callable judges whether the program may call f at all.

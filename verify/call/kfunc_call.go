@@ -134,8 +134,8 @@ func (c *kfuncCall) number(i int, a *kfuncArg, r isa.Reg, v *state.Reg) fault.Fa
 	return nil
 }
 
-// socketTypes are the kernel's structs behind pointers to sockets.
-var socketTypes = map[state.Kind]string{state.Sock: "sock", state.SockCommon: "sock_common", state.TCPSock: "tcp_sock"}
+// socketTypes are the kernel's structs behind pointers to sockets and maps.
+var socketTypes = map[state.Kind]string{state.Sock: "sock", state.SockCommon: "sock_common", state.TCPSock: "tcp_sock", state.MapPtr: "bpf_map"}
 
 // typed reports whether v points to a typed kernel object.
 func typed(v *state.Reg) bool { return v.Kind == state.BTF || socketTypes[v.Kind] != "" }
@@ -156,7 +156,7 @@ func (c *kfuncCall) object(i int, a *kfuncArg, r isa.Reg, v *state.Reg) fault.Fa
 	if v.Kind == state.BTF && (v.Trust == state.Untrusted || v.Tagged != state.NoTag) || v.Nullable && demand && !a.nullable {
 		return wrong
 	}
-	if off, ok := v.ConstOff(); !ok || demand && off != 0 || v.Kind != state.BTF && off != 0 {
+	if off, ok := v.ConstOff(); !ok || off != 0 && (v.Kind != state.BTF || c.f.Release && v.Ref != 0) {
 		return fault.PointerOffset{Reg: r, Kind: v.Describe(), Off: v.Span(0)}
 	}
 	if v.Kind != state.BTF {
@@ -312,21 +312,28 @@ func (c *kfuncCall) pointerTo(t btf.Type) fault.Fault {
 	return nil
 }
 
+// untrustedMem is the release that has memory of no known size, which may only be read.
+var untrustedMem = abi.V(6, 17)
+
 // rdonlyCast gives the first argument the type that the second one numbers.
 func (c *kfuncCall) rdonlyCast() fault.Fault {
 	t, err := c.l.KernelType(uint32(c.num))
 	if err != nil {
 		return c.wrong(1, "the number of one of the kernel's types")
 	}
-	st, ok := state.Strip(t).(*btf.Struct)
-	if !ok {
-		if _, void := t.(*btf.Void); void {
-			return fault.Unsupported{What: "bpf_rdonly_cast to void"}
+	switch t := t.(type) {
+	case *btf.Struct, *btf.Union:
+		c.out.Ret = state.Pointer(state.BTF)
+		c.out.Ret.Type = c.l.Types.ID(state.Kernel, t)
+	case *btf.Void:
+		if c.version < untrustedMem {
+			return fault.Unsupported{What: "bpf_rdonly_cast to void: the target is older than Linux " + untrustedMem.String()}
 		}
-		return c.wrong(1, "the number of one of the kernel's structs")
+		c.out.Ret = state.Untyped()
+	default:
+		return c.wrong(1, "the number of one of the kernel's structs, or 0")
 	}
-	c.out.Ret = state.Pointer(state.BTF)
-	c.out.Ret.Type, c.out.Ret.Trust = c.l.Types.ID(state.Kernel, st), state.Untrusted
+	c.out.Ret.Trust = state.Untrusted
 	return nil
 }
 

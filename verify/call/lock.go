@@ -62,3 +62,26 @@ func same(a, b state.Lock) bool {
 	a.Insn, b.Insn = 0, 0
 	return a == b
 }
+
+// timer judges the timer that argument r points to.
+func (c *checker) timer(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) fault.Fault {
+	_, f := c.field(r, v, abi.Timer, wrong)
+	if f != nil {
+		return f
+	}
+	if c.l.Within(int(v.Map)) {
+		return fault.Unsupported{What: "timers in maps within maps"}
+	}
+	c.out.Map, c.owner = int(v.Map), int(v.Map)+1
+	return nil
+}
+
+// owned requires that a map is the one that holds the timer in the argument before.
+func (c *checker) owned(v *state.Reg, wrong fault.WrongArgument) fault.Fault {
+	if c.owner != 0 && int(v.Map) != c.owner-1 {
+		wrong.Want = "map " + c.l.Maps[c.owner-1].Name + ", which holds what the argument before points to"
+		wrong.Got = "map " + c.l.Maps[v.Map].Name
+		return wrong
+	}
+	return nil
+}

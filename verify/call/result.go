@@ -46,6 +46,8 @@ func (c *checker) result() fault.Fault {
 		c.pointsTo(state.SockCommon)
 	case abi.RetTCPSockOrNull:
 		c.pointsTo(state.TCPSock)
+	case abi.RetKptrOrNull:
+		return c.kptrResult()
 	case abi.RetPerCPU, abi.RetPerCPUOrNull:
 		return c.perCPU()
 	case abi.RetUserCast:

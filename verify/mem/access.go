@@ -31,6 +31,8 @@ type Layout struct {
 	Version abi.Version
 	// GPL: the program may look into typed kernel memory.
 	GPL bool
+	// Writes are the members of kernel structs that the program may write to.
+	Writes map[string][]string
 	// Sleepable: the program may sleep; RCUType tells of which structs RCU keeps referenced objects alive.
 	Sleepable bool
 	RCUType   func(name string) bool

@@ -1,6 +1,8 @@
 package mem
 
 import (
+	"slices"
+
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/gtrace-dev/gtrace/abi"
@@ -31,7 +33,7 @@ func (l *Layout) kernel(s *state.State, base *state.Reg, q Query, r *Result) fau
 		bad.Reason = fault.FieldPerCPU
 		return bad
 	case q.Write:
-		if l.Target != nil && l.Target.mayWrite(l.Types.At(base.Type).Type, bad.Off, bad.Size) {
+		if l.Target != nil && l.Target.mayWrite(l.Types.At(base.Type).Type, bad.Off, bad.Size) || l.writes(base, int(bad.Off), q.Size) {
 			return nil
 		}
 		bad.Reason = fault.FieldWrite
@@ -47,6 +49,31 @@ func (l *Layout) kernel(s *state.State, base *state.Reg, q Query, r *Result) fau
 		return nil
 	}
 	return l.follow(base, f, s.InRCU(l.Sleepable), r)
+}
+
+// writes reports whether the program may write size bytes at off of what base points to.
+func (l *Layout) writes(base *state.Reg, off, size int) bool {
+	t := l.Types.At(base.Type).Type
+	names := l.Writes[structName(t)]
+	if len(names) == 0 || base.Ref == 0 {
+		return false
+	}
+	for range 4 {
+		st, ok := state.Strip(t).(*btf.Struct)
+		if !ok || len(st.Members) == 0 {
+			return false
+		}
+		for _, m := range st.Members {
+			if !slices.Contains(names, m.Name) {
+				continue
+			}
+			n, err := btf.Sizeof(m.Type)
+			at := int(m.Offset.Bytes())
+			return err == nil && off >= at && off+size <= at+n
+		}
+		t = st.Members[0].Type
+	}
+	return false
 }
 
 // untypedMemory is the release from which on memory behind pointers to no

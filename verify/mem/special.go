@@ -18,8 +18,9 @@ type Special struct {
 	Target btf.Type // what a pointer points to
 }
 
-// maxSpecial bounds the fields of one value; kernels make no map with so many.
-const maxSpecial = 64
+// maxSpecial is the most fields that kernels take in one value (BTF_FIELDS_MAX).
+// For a type with more, loaders create the map without it, and no field is special.
+const maxSpecial = 11
 
 // SpecialFields finds the special fields of a value of type t that kernels of version v know, by ascending offset.
 func SpecialFields(t btf.Type, v abi.Version) []Special {
@@ -30,9 +31,12 @@ func SpecialFields(t btf.Type, v abi.Version) []Special {
 				f.add(vr.Type, int(s.Offset), 0)
 			}
 		}
-		return f.out
+	} else {
+		f.add(t, 0, 0)
 	}
-	f.add(t, 0, 0)
+	if len(f.out) > maxSpecial {
+		return nil
+	}
 	return f.out
 }
 
@@ -46,7 +50,7 @@ var arraysOfFields = abi.V(6, 11)
 
 // add finds what is special in t at off. Kernels do not look into unions.
 func (f *fieldFinder) add(t btf.Type, off, depth int) {
-	if t == nil || depth > 16 || len(f.out) >= maxSpecial {
+	if t == nil || depth > 16 || len(f.out) > maxSpecial {
 		return
 	}
 	switch v := state.Strip(t).(type) {
@@ -68,7 +72,7 @@ func (f *fieldFinder) add(t btf.Type, off, depth int) {
 		before := len(f.out)
 		for i := range int(v.Nelems) {
 			f.add(v.Type, off+i*n, depth+1)
-			if len(f.out) == before || len(f.out) >= maxSpecial {
+			if len(f.out) == before || len(f.out) > maxSpecial {
 				return
 			}
 		}
@@ -104,6 +108,16 @@ func (l *Layout) Field(m int, kind abi.SpecialKind) *Special {
 		}
 	}
 	return nil
+}
+
+// Within reports whether map m is the template of those within a map of maps.
+func (l *Layout) Within(m int) bool {
+	for _, i := range l.Inner {
+		if int(i) == m {
+			return true
+		}
+	}
+	return false
 }
 
 // touched is the special field that an access of size bytes at base+off may touch, or nil.
