@@ -164,6 +164,10 @@ func (w *walk) pointerALU(in isa.Insn, op scalar.Op, dst, src state.Reg) fault.F
 	if f := movable(&ptr, &off, op, bad); f != nil {
 		return f
 	}
+	if ptr.Kind == state.Mem && ptr.Trust == state.Untrusted && (op.Code == isa.Add || op.Code == isa.Sub && !src.Kind.Pointer()) {
+		w.s.Set(in.Dst, ptr) // of no known size: where it points does not matter
+		return nil
+	}
 	if f := sane(&off, bad); f != nil {
 		return f
 	}
