@@ -3,17 +3,23 @@ package gtrace_test
 // check for kernels that are not the running one.
 
 import (
+	bin "encoding/binary"
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	gt "github.com/gtrace-dev/gtrace"
+	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/image"
 	"github.com/gtrace-dev/gtrace/internal/testkit"
+	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/object"
 	"github.com/gtrace-dev/gtrace/verify"
 )
 
@@ -167,4 +173,34 @@ func TestCheckGCC(t *testing.T) {
 		t.Fatalf("bpf-gcc: %v\n%s", err, out)
 	}
 	gtrace(t, "check", obj).want(t, 1, "good: accept", "bad: reject", "nullable-deref")
+}
+
+// A program of more instructions than any kernel takes is told so, in time.
+func TestMillionInstructions(t *testing.T) {
+	for n, want := range map[int]string{1_100_000: "more than 1000000 instructions", 999_999: ""} {
+		f := &object.Func{Name: "p", Section: "socket", Attach: abi.Attach{Type: abi.SocketFilter}}
+		f.Insns = make([]isa.Insn, n)
+		for i := range f.Insns {
+			f.Insns[i] = isa.Insn{Op: isa.ClassALU64 | isa.Mov}
+		}
+		f.Insns[n-1] = isa.Insn{Op: isa.ClassJMP | isa.Exit}
+		raw, err := object.Write(&object.Object{Name: "m.o", ByteOrder: bin.LittleEndian, License: "GPL", Programs: []*object.Func{f}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "m.o")
+		if err := os.WriteFile(file, raw, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		r := gtrace(t, "check", file)
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("%d instructions: %v", n, took)
+		}
+		if want == "" {
+			r.want(t, 0, "accept")
+		} else if r.want(t, 2); !strings.Contains(r.stdout, want) {
+			t.Errorf("%d instructions: %s", n, r.stdout)
+		}
+	}
 }

@@ -23,6 +23,7 @@ const (
 type Target struct {
 	Arch    string // GOARCH
 	Release string // "6.18.44-…", "5.10", …
+	Exact   string // "6.1.129" where Release hides the last part (Debian's "6.1.0-32-amd64"); else ""
 	Version abi.Version
 	Name    string            // how verdicts name it: "6.18 (running kernel's BTF)"
 	Config  map[string]string // CONFIG_X → y, m, a number or a quoted string; nil: see LoadConfig

@@ -88,8 +88,11 @@ func (t *Target) fillConfig(name string, typ btf.Type, weak bool, dst []byte) er
 func (t *Target) virtualConfig(name string) (v uint64, ok bool) {
 	switch name {
 	case "LINUX_KERNEL_VERSION":
-		patch := uint64(0)
-		if p := strings.SplitN(t.Release, ".", 3); len(p) == 3 {
+		patch, release := uint64(0), t.Release
+		if t.Exact != "" {
+			release = t.Exact
+		}
+		if p := strings.SplitN(release, ".", 3); len(p) == 3 {
 			digits := len(p[2]) - len(strings.TrimLeft(p[2], "0123456789"))
 			patch, _ = strconv.ParseUint(p[2][:digits], 10, 32)
 		}

@@ -39,11 +39,26 @@ func Running() (*Target, error) {
 		return nil, err
 	}
 	return &Target{
-		Arch: runtime.GOARCH, Release: release, Version: v, Name: v.String() + " (running kernel's BTF)",
+		Exact: exactRelease(unix.ByteSliceToString(u.Version[:])),
+		Arch:  runtime.GOARCH, Release: release, Version: v, Name: v.String() + " (running kernel's BTF)",
 		Privileged: true, BTF: runningBTF,
 		LoadConfig: sync.OnceValues(func() (map[string]string, error) { return readConfig(release) }),
 		Symbols:    runningSymbols, LoadLockdown: sync.OnceValue(runningLockdown),
 	}, nil
+}
+
+// exactRelease is the release that a distribution's kernel was made from,
+// where its own number hides the last part; "" when it does not.
+func exactRelease(version string) string {
+	if _, rest, ok := strings.Cut(version, "Debian "); ok { // "#1 SMP … Debian 6.1.129-1 (2025-03-06)"
+		exact, _, _ := strings.Cut(rest, "-")
+		return exact
+	}
+	b, err := os.ReadFile("/proc/version_signature") // "Ubuntu 5.4.0-12.15-generic 5.4.8"
+	if w := strings.Fields(string(b)); err == nil && len(w) == 3 {
+		return w[2]
+	}
+	return ""
 }
 
 // readConfig reads the configuration that the running kernel was built with.

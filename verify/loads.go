@@ -26,6 +26,9 @@ func (w *walk) loads() (int, fault.Fault) {
 			if f := w.mapAllowed(int(in.Imm)); f != nil {
 				return i, f
 			}
+			if f := w.valueLoad(in, w.insns[i+1]); in.Src == isa.PseudoMapIdxValue && f != nil {
+				return i, f
+			}
 		case isa.PseudoMapFD, isa.PseudoMapValue:
 			return i, fault.MapDescriptor{FD: int64(in.Imm)}
 		case isa.PseudoBTFID:
@@ -49,6 +52,24 @@ func (w *walk) mapAllowed(i int) fault.Fault {
 		if s.NoTracing && w.row.Type.IsProbe() || s.NoSocketFilter && w.row.Type == abi.SocketFilter {
 			return fault.MapProgram{Map: w.img.Maps[i].Name, Field: s.Name, Program: w.row.Name}
 		}
+	}
+	return nil
+}
+
+// valueLoad judges the load of an address within the only value of a map.
+func (w *walk) valueLoad(in, next isa.Insn) fault.Fault {
+	if in.Imm < 0 || int(in.Imm) >= len(w.img.Maps) {
+		return fault.BadEncoding{Insn: in, Want: "the index of one of the program's maps"}
+	}
+	m := w.img.Maps[in.Imm]
+	off := int64(uint32(next.Imm))
+	switch {
+	case m.Type == abi.MapArena:
+		return fault.Unsupported{What: "map " + m.Name + ": arena maps"}
+	case m.Type != abi.MapArray, m.MaxEntries != 1:
+		return fault.NoMapValue{Map: m.Name, Type: m.Type.String(), Entries: m.MaxEntries}
+	case off >= int64(m.ValueSize):
+		return fault.MapValueBounds{Reg: in.Dst, Map: m.Name, ValueSize: int64(m.ValueSize), Off: fault.Span{Lo: off, Hi: off}, Size: 1}
 	}
 	return nil
 }
@@ -97,13 +118,6 @@ func (w *walk) mapLoad(in, next isa.Insn) fault.Fault {
 	v := state.Pointer(state.MapPtr)
 	v.Map = in.Imm
 	if in.Src == isa.PseudoMapIdxValue {
-		m := w.img.Maps[in.Imm]
-		if m.Type != abi.MapArray || m.MaxEntries != 1 {
-			return fault.Unsupported{What: "address of a value of map " + m.Name + ", which is no array of one value"}
-		}
-		if uint32(next.Imm) >= m.ValueSize {
-			return fault.MapValueBounds{Reg: in.Dst, Map: m.Name, ValueSize: int64(m.ValueSize), Off: fault.Span{Lo: int64(uint32(next.Imm)), Hi: int64(uint32(next.Imm))}, Size: 1}
-		}
 		v.Kind, v.Off = state.MapValue, next.Imm
 	}
 	w.s.Set(in.Dst, v)

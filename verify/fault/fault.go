@@ -54,7 +54,7 @@ func bytes(n int64) string {
 // All has one value of every fault: tests use it to see that none is forgotten.
 var All = []Fault{
 	BadEncoding{}, JumpOutOfRange{}, FallThrough{}, Unreachable{}, BackEdge{}, Recursion{}, TooManyFrames{}, StackTooDeep{},
-	InfiniteLoop{}, TooComplex{}, CorePoison{}, MapDescriptor{}, KsymAddress{}, TooLong{},
+	InfiniteLoop{}, TooComplex{}, CorePoison{}, MapDescriptor{}, KsymAddress{}, NoMapValue{}, TooLong{},
 	UninitRegister{}, FramePointerWrite{}, DivByZero{}, BadShift{}, PointerArithmetic{}, PointerOffset{}, MixedAccess{},
 	ScalarDeref{}, NullableDeref{}, InvalidDeref{}, StackBounds{}, UninitStack{}, PartialSpill{},
 	MapValueBounds{}, MemBounds{}, UnboundedAccess{}, ReadOnly{}, CtxAccess{}, CtxModified{}, SockAccess{}, TypeField{}, AtomicTarget{}, Misaligned{},

@@ -171,3 +171,15 @@ func (f TooLong) String() string {
 	}
 	return fmt.Sprintf("the program has %d instructions, at most %d may be loaded", f.Insns, f.Max)
 }
+
+// NoMapValue is a 64-bit load of the address of a map's value, of a map that has not exactly one.
+type NoMapValue struct {
+	mark
+	Map, Type string
+	Entries   uint32
+}
+
+func (NoMapValue) Code() string { return "no-map-value" }
+func (f NoMapValue) String() string {
+	return fmt.Sprintf("address of a value of map %s of type %s with %d entries: only an array with a single entry has one; look it up with bpf_map_lookup_elem", f.Map, f.Type, f.Entries)
+}
