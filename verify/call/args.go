@@ -9,6 +9,7 @@ import (
 	"github.com/gtrace-dev/gtrace/verify/fault"
 	"github.com/gtrace-dev/gtrace/verify/mem"
 	"github.com/gtrace-dev/gtrace/verify/state"
+	"github.com/gtrace-dev/gtrace/verify/tnum"
 )
 
 // This file judges arguments.
@@ -83,10 +84,11 @@ func (c *checker) fixedMem(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong faul
 		b.Size = c.p.Helper.Sizes[c.fixed]
 		c.fixed++
 	}
-	if f := c.block(b); f != nil || !b.Write || v.Kind != state.Stack {
+	if f := c.block(b); f != nil || !b.Write {
 		return f
 	}
-	if off, ok := v.ConstOff(); !ok || off%int64(b.Size) != 0 {
+	at := v.Val.Bits.Add(tnum.Const(uint64(int64(v.Off))))
+	if (at.Value|at.Mask)&uint64(b.Size-1) != 0 {
 		return fault.Misaligned{Reg: r, Kind: v.Describe(), Off: v.Span(0), Size: int64(b.Size)}
 	}
 	return nil

@@ -167,11 +167,32 @@ func (c *checker) surelyThere() bool {
 		return true
 	}
 	v, ok := f.LoadReg(int(off), 4)
+	if p := upperHalf(f, int(off)); p != nil {
+		// The kernel takes the upper half of a stored number for all of it, which is in bounds only where that half is 0.
+		if p.IsConst() && p.Val.Value() < uint64(c.m.MaxEntries) {
+			c.out.Key = span
+			return true
+		}
+		return false
+	}
 	if !ok || !exactly(f.SlotAt(int(off)), 4) || !v.IsConst() || uint64(uint32(v.Val.Value())) >= uint64(c.m.MaxEntries) {
 		return false
 	}
 	c.out.Key = span
 	return true
+}
+
+// upperHalf is the register of whose eight bytes on the stack the upper four are at off; nil for none.
+func upperHalf(f *state.Frame, off int) *state.Reg {
+	s := f.SlotAt(off)
+	if s == nil || off&7 != 4 {
+		return nil
+	}
+	p, n := s.Spilled()
+	if n != state.SlotSize {
+		return nil
+	}
+	return p
 }
 
 // exactly reports whether the number stored in s has size bytes.

@@ -43,7 +43,7 @@ func stackRange(base *state.Reg, reg isa.Reg, off, size int) (lo, hi int, f faul
 		return 0, 0, fault.UnboundedAccess{Reg: reg, Kind: base.Describe(), Off: bad.Off, Low: v.SMin <= -maxVar}
 	}
 	l, h := fixed+v.SMin, fixed+v.SMax
-	if l < -state.StackSize || h+int64(size) > 0 {
+	if l < -state.StackSize || l >= 0 || h+int64(size) > 0 { // also of no bytes
 		return 0, 0, bad
 	}
 	return int(l), int(h), nil
