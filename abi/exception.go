@@ -9,11 +9,5 @@ const (
 	ExceptionTag = "exception_callback:"
 )
 
-// ThrowProgs are the program types that may throw, asked of Linux 6.18.
-var ThrowProgs = []ProgType{
-	SchedCLS, XDP, CGroupSKB, CGroupSock, SockOps, CGroupDevice, CGroupSockAddr, CGroupSysctl, CGroupSockopt,
-	Tracing, LSM, Tracepoint, PerfEvent, Syscall, StructOps, Ext,
-}
-
 // ExceptionsSince is the release that brought them.
 var ExceptionsSince = V(6, 7)

@@ -19,9 +19,8 @@ const (
 	tailCallStack = 256
 )
 
-// privateStacks is the release that brought stacks of their own, finerStacks
-// the one in which frames were first seen to be multiples of 16 bytes, not of 32.
-var privateStacks, finerStacks = abi.V(6, 13), abi.V(6, 12)
+// finerStacks is the release in which frames were first seen to be multiples of 16 bytes, not of 32.
+var finerStacks = abi.V(6, 12)
 
 // frameSize is what function f's frame takes.
 func (w *walk) frameSize(f int) int {
@@ -78,7 +77,7 @@ func (w *walk) privateStacks() bool {
 			return false
 		}
 	}
-	return w.row.Tracing && w.img.Target.Version >= privateStacks && w.img.Target.Arch == "amd64"
+	return w.row.OwnStacks() && w.img.Target.Version >= abi.OwnStacksSince && w.img.Target.Arch == "amd64"
 }
 
 // chains is the functions that one of them reaches.
@@ -98,9 +97,9 @@ func (w *walk) chains(root int) (*chains, int, fault.Fault) {
 	visit = func(f int) {
 		color[f] = open
 		fn := &w.graph.Funcs[f]
-		for _, calls := range [...][]cfg.Call{fn.Calls, fn.Refs} {
+		for i, calls := range [...][]cfg.Call{fn.Calls, fn.Refs} {
 			for _, call := range calls {
-				if len(fn.Calls) > 0 && &calls[0] != &fn.Calls[0] && w.funcs[call.Func].async {
+				if i == 1 && w.funcs[call.Func].async {
 					continue
 				}
 				if color[call.Func] == open {

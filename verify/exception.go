@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/gtrace-dev/gtrace/abi"
@@ -26,8 +25,8 @@ func (w *walk) throw() (int, fault.Fault) {
 	if w.img.Target.Version < abi.ExceptionsSince {
 		return 0, lateExceptions
 	}
-	if !slices.Contains(abi.ThrowProgs, w.row.Type) {
-		return 0, fault.ForbiddenHelper{Func: abi.KfuncThrow, Program: w.row.Name}
+	if k := abi.KernelFuncByName(abi.KfuncThrow); !k.Allowed(w.img.Attach, w.img.Target.Version) {
+		return 0, fault.ForbiddenKfunc{Func: k.Name, Program: w.row.Name, Reason: fault.KfuncProgram}
 	}
 	cookie, f := w.read(isa.R1)
 	if f != nil {

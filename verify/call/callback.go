@@ -66,6 +66,8 @@ func (c *checker) callbackArg(a abi.CallbackArg) (state.Reg, fault.Fault) {
 		kind = state.MapValue
 	}
 	v := state.Pointer(kind)
-	v.Map = int32(c.out.Map)
+	if v.Map = int32(c.out.Map); c.hasField {
+		v.Map = c.fieldMap
+	}
 	return v, nil
 }
