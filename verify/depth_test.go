@@ -21,7 +21,7 @@ func TestStacksAgainstKernel(t *testing.T) {
 	}
 	asked := 0
 	for _, section := range []string{
-		"kprobe", "kprobe.session", "tp", "perf_event", "raw_tp", "raw_tp.w", "tp_btf/sched_switch", "socket", "xdp", "tc", "cgroup_skb/ingress",
+		"kprobe", "kprobe.session", "tp", "perf_event", "raw_tp", "raw_tp.w", "socket", "xdp", "tc", "cgroup_skb/ingress",
 		"sk_msg", "sockops", "flow_dissector", "lwt_in", "cgroup/dev", "cgroup/sysctl", "sk_lookup", "netfilter",
 	} {
 		attach, ok := abi.ParseSection(section)

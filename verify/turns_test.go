@@ -242,6 +242,10 @@ func TestTurns(t *testing.T) {
 		seed := *randomSeed + int64(i)
 		img := (&turns{r: rand.New(rand.NewSource(seed))}).program(target)
 		_, ours := verify.Verify(context.Background(), img, verify.Options{MaxProcessed: 20_000})
+		if ours != nil && code(ours) == "too-complex" && *turnsCount > 1 {
+			count["too complex"]++ // for the kernel too, which may take minutes to say so
+			continue
+		}
 		k, theirs := testkit.LoadKernel(img)
 		if theirs == nil {
 			k.Close()
