@@ -59,7 +59,7 @@ func (c *checker) argument(i int, kind abi.ArgKind) fault.Fault {
 			return f
 		}
 		c.out.Map, c.m = int(v.Map), c.l.Maps[v.Map]
-		return c.sameMap(v, wrong)
+		return nil
 	case abi.ArgMapKey, abi.ArgMapValue, abi.ArgMapValueOrNull, abi.ArgUninitMapValue:
 		return c.mapMemory(r, v, kind, wrong)
 	case abi.ArgMem, abi.ArgUninitMem, abi.ArgWritableMem, abi.ArgMemOrNull, abi.ArgUninitMemOrNull:
@@ -135,8 +135,6 @@ func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault
 		return c.kernelObject(r, v, kind, wrong)
 	case abi.ArgSockCommon, abi.ArgSockOrNull, abi.ArgAnySock, abi.ArgAnySockOrNull:
 		return c.socket(r, v, kind, wrong)
-	case abi.ArgTimer:
-		return c.timer(r, v, wrong)
 	case abi.ArgSpinLock:
 		return c.spinLock(r, v, wrong)
 	case abi.ArgTimer:

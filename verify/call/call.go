@@ -196,10 +196,7 @@ type checker struct {
 	allocSize int
 	maxSize   uint64 // of the last memory argument
 	constArg  uint64
-	// fieldMap is the map whose value holds the special field of an argument.
-	fieldMap int32
-	hasField bool
-	fixed    int // ArgFixed… arguments seen
+	fixed     int // ArgFixed… arguments seen
 }
 
 // flags demands that the flags, the last argument, are 0 where helpers have none yet.

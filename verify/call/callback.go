@@ -66,8 +66,6 @@ func (c *checker) callbackArg(a abi.CallbackArg) (state.Reg, fault.Fault) {
 		kind = state.MapValue
 	}
 	v := state.Pointer(kind)
-	if v.Map = int32(c.out.Map); c.hasField {
-		v.Map = c.fieldMap
-	}
+	v.Map = int32(c.out.Map)
 	return v, nil
 }
