@@ -161,12 +161,16 @@ func (w *walk) pointerALU(in isa.Insn, op scalar.Op, dst, src state.Reg) fault.F
 		bad.Reason = fault.Arith32
 		return bad
 	}
+	if ptr.Kind == state.Mem && ptr.Trust == state.Untrusted {
+		// Of no known size: where it points does not matter, as long as it is the destination.
+		if !dst.Kind.Pointer() {
+			ptr = state.Number(scalar.Unknown)
+		}
+		w.s.Set(in.Dst, ptr)
+		return nil
+	}
 	if f := movable(&ptr, &off, op, bad); f != nil {
 		return f
-	}
-	if ptr.Kind == state.Mem && ptr.Trust == state.Untrusted && (op.Code == isa.Add || op.Code == isa.Sub && !src.Kind.Pointer()) {
-		w.s.Set(in.Dst, ptr) // of no known size: where it points does not matter
-		return nil
 	}
 	if f := sane(&off, bad); f != nil {
 		return f
