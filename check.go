@@ -57,7 +57,9 @@ const (
 
 // CheckOptions say for which kernels to check. The zero value: for the running one.
 type CheckOptions struct {
-	Targets      []string // "running", or a release: "6.1", "5.10.223"; nil: the running kernel
+	// Targets are "running", a release ("6.1", "5.10.223"), or a release with
+	// the file of its kernel types ("6.1=vmlinux-6.1.btf"); nil: the running kernel.
+	Targets      []string
 	BTFFile      string   // kernel types for the one target; "": the running kernel's, or none
 	ConfigFile   string   // the kernel's configuration for the one target, as /boot/config-*; without Targets it also names the release
 	Unprivileged bool     // loaded without CAP_BPF and CAP_PERFMON
@@ -124,6 +126,7 @@ func (o CheckOptions) targets() ([]*image.Target, error) {
 }
 
 func (o CheckOptions) target(name string) (t *image.Target, err error) {
+	name, types, _ := strings.Cut(name, "=")
 	if name == "running" {
 		t, err = image.Running()
 	} else {
@@ -133,7 +136,10 @@ func (o CheckOptions) target(name string) (t *image.Target, err error) {
 		return nil, err
 	}
 	if o.BTFFile != "" {
-		t.UseBTF(o.BTFFile)
+		types = o.BTFFile
+	}
+	if types != "" {
+		t.UseBTF(types)
 	}
 	if o.ConfigFile != "" {
 		if err := t.UseConfig(o.ConfigFile); err != nil {

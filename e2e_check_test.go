@@ -204,3 +204,30 @@ func TestMillionInstructions(t *testing.T) {
 		}
 	}
 }
+
+// One object, two kernels' types: the field sits at 12 in one and at 8 in the
+// other, where another field is no pointer to be followed.
+func TestCheckTypes(t *testing.T) {
+	testkit.RequireTool(t, "clang-19")
+	dir := t.TempDir()
+	compile := func(name, text string) string {
+		src, obj := filepath.Join(dir, name+".c"), filepath.Join(dir, name+".o")
+		write(t, src, text)
+		if out, err := exec.Command("clang-19", "-g", "-O2", "-target", "bpf", "-mcpu=v3", "-c", src, "-o", obj).CombinedOutput(); err != nil {
+			t.Fatalf("clang-19: %v\n%s", err, out)
+		}
+		return obj
+	}
+	prog := compile("p", `
+struct thing { struct thing *next; int id; } __attribute__((preserve_access_index));
+#define SEC(n) __attribute__((section(n), used))
+SEC("tp_btf/ev") int follow(unsigned long long *ctx) { return ((struct thing *)ctx[0])->next->id; }
+char _license[] SEC("license") = "GPL";
+`)
+	const event = "typedef void (*btf_trace_ev)(void *, struct thing *); btf_trace_ev keep;\n"
+	at8 := compile("k8", "struct thing { long a; struct thing *next; int id; };\n"+event)
+	at16 := compile("k16", "struct thing { long a, b; struct thing *next; int c, id; };\n"+event)
+	gone := compile("gone", "struct thing { long a, b; struct thing *other; int id; };\n"+event)
+	r := gtrace(t, "check", "--target", "6.1="+at8+",6.6="+at16+",6.12="+gone, prog)
+	r.want(t, 1, "accept  accept  reject core-poison", "next")
+}

@@ -20,7 +20,8 @@ prints a table of programs and targets.
 
 A target is "running", or a release from 5.4 to 6.18. A release by its number
 has no kernel types: programs that need them (CO-RE, typed arguments) want
---btf FILE, and values of the kernel's configuration want --config FILE.
+--btf FILE, or 6.1=FILE for one of several targets, and values of the kernel's
+configuration want --config FILE.
 
 Exit status: 0 all accepted; 1 a program was rejected; 2 unsupported or unreadable.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,7 +49,7 @@ Exit status: 0 all accepted; 1 a program was rejected; 2 unsupported or unreadab
 	}
 	cmd.Flags().StringVarP(&expr, "exec", "e", "", "the script's text")
 	cmd.Flags().StringVarP(&format, "format", "f", "text", "text or json (one line a program)")
-	cmd.Flags().StringSliceVar(&o.Targets, "target", nil, "check for these kernels: running, 6.1, … (default running)")
+	cmd.Flags().StringSliceVar(&o.Targets, "target", nil, "check for these kernels: running, 6.1, 6.1=BTFFILE, … (default running)")
 	cmd.Flags().StringVar(&o.BTFFile, "btf", "", "take kernel types from FILE (BTF, or vmlinux)")
 	cmd.Flags().StringVar(&o.ConfigFile, "config", "", "take the kernel's configuration from FILE (/boot/config-*)")
 	cmd.Flags().BoolVar(&o.Unprivileged, "unprivileged", false, "as loaded without CAP_BPF and CAP_PERFMON")
