@@ -35,10 +35,16 @@ func (w *walk) alu(in isa.Insn) fault.Fault {
 	}
 	switch {
 	case unary && dst.Kind.Pointer():
+		if f := w.leak(in.Dst, dst, fault.LeakArithmetic); f != nil {
+			return f
+		}
 		w.s.Set(in.Dst, state.Number(scalar.Unknown))
 		return nil
 	case dst.Kind.Pointer() || src.Kind.Pointer():
 		return w.pointerALU(in, op, *dst, src)
+	}
+	if f := w.numberAhead(in, op); f != nil {
+		return f
 	}
 	w.s.Set(in.Dst, w.compute(op, dst, &src))
 	return nil
@@ -63,9 +69,10 @@ func immediate(in isa.Insn, op scalar.Op) fault.Fault {
 	return nil
 }
 
-// Releases from which on something is known of a change of byte order, and
+// Releases from which on something is known of a negation and of a change of byte order, and
 // from which on sums with negative constants and of 32 bits stay tied.
 var (
+	negKnown   = abi.V(6, 17)
 	swapsKnown = abi.V(6, 18)
 	sumsTied   = abi.V(6, 18)
 )
@@ -73,6 +80,12 @@ var (
 // compute is the result of an operation on two numbers. A sum with a constant
 // stays tied to its operand, once.
 func (w *walk) compute(op scalar.Op, dst, src *state.Reg) state.Reg {
+	if op.Code == isa.Neg && w.img.Target.Version < negKnown {
+		if op.Is32 {
+			return state.Number(scalar.Bytes(4))
+		}
+		return state.Number(scalar.Unknown)
+	}
 	out := state.Number(scalar.Apply(op, dst.Val, src.Val))
 	if op.Code != isa.Add && op.Code != isa.Sub || dst.ID == 0 || dst.Linked || !src.Val.IsConst() {
 		return out
@@ -112,6 +125,9 @@ func (w *walk) move(in isa.Insn, op scalar.Op) fault.Fault {
 	if src.Kind.Pointer() {
 		v := *src
 		if op.Is32 || op.Extend != 0 {
+			if f := w.leak(in.Src, src, fault.LeakPart); f != nil {
+				return f
+			}
 			v = state.Number(scalar.Unknown)
 			if op.Is32 {
 				v.Val = scalar.Bytes(4)
@@ -141,7 +157,7 @@ func (w *walk) pointerALU(in isa.Insn, op scalar.Op, dst, src state.Reg) fault.F
 	if dst.Kind.Pointer() && src.Kind.Pointer() {
 		if op.Code == isa.Sub {
 			w.s.Set(in.Dst, state.Number(scalar.Unknown))
-			return nil
+			return w.leak(in.Dst, &dst, fault.LeakArithmetic)
 		}
 		return fault.PointerArithmetic{Reg: in.Dst, Kind: dst.Describe(), Reason: fault.ArithTwoPointers}
 	}
@@ -156,7 +172,7 @@ func (w *walk) pointerALU(in isa.Insn, op scalar.Op, dst, src state.Reg) fault.F
 	if op.Is32 {
 		if op.Code == isa.Sub {
 			w.s.Set(in.Dst, state.Number(scalar.Unknown))
-			return nil
+			return w.leak(ptrReg, &ptr, fault.LeakArithmetic)
 		}
 		bad.Reason = fault.Arith32
 		return bad
@@ -173,6 +189,10 @@ func (w *walk) pointerALU(in isa.Insn, op scalar.Op, dst, src state.Reg) fault.F
 		return f
 	}
 	if f := sane(&off, bad); f != nil {
+		return f
+	}
+	m := move{in: in, op: op, ptr: ptr, off: off}
+	if f := w.ahead(&m); f != nil {
 		return f
 	}
 	out := ptr
@@ -194,6 +214,9 @@ func (w *walk) pointerALU(in isa.Insn, op scalar.Op, dst, src state.Reg) fault.F
 		return bad
 	}
 	if f := saneSum(&out, bad); f != nil {
+		return f
+	}
+	if f := w.moved(&m, &out); f != nil {
 		return f
 	}
 	w.s.Set(in.Dst, out)

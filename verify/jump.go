@@ -40,6 +40,9 @@ func (w *walk) conditional(in isa.Insn) (int, fault.Fault) {
 		}
 		src = *v
 	}
+	if f := w.comparable(in, dst, &src); f != nil {
+		return 0, f
+	}
 	next, target := w.pc+1, cfg.Target(w.insns, w.pc)
 	c := scalar.Cond{Code: in.Operation(), Is32: in.Class() == isa.ClassJMP32}
 	if taken, known := decide(c, dst, &src); known {
@@ -48,8 +51,10 @@ func (w *walk) conditional(in isa.Insn) (int, fault.Fault) {
 			w.exact(in.Src)
 		}
 		if taken {
+			w.otherSide(in, next)
 			return target, nil
 		}
+		w.otherSide(in, target)
 		return next, nil
 	}
 	if len(w.pending) >= w.opts.MaxPending {
@@ -69,6 +74,8 @@ func (w *walk) conditional(in isa.Insn) (int, fault.Fault) {
 		taken, not := scalar.Refine(c, dst.Val, src.Val)
 		narrow(other.s, in, taken)
 		narrow(w.s, in, not)
+	case !w.may.PointerLeaks && dst.Kind.Pointer() && !(packetPointer(dst) && packetPointer(&src)):
+		return 0, w.leak(in.Dst, dst, fault.LeakCompare)
 	case in.UsesReg() && !c.Is32 && c.Code == isa.Jeq:
 		equalPointers(other.s, in, *dst, src)
 	case in.UsesReg() && !c.Is32 && c.Code == isa.Jne:
@@ -195,6 +202,9 @@ func (w *walk) exit() (int, fault.Fault) {
 	if cb := w.s.Top().Callback; cb != nil {
 		return end, w.callbackReturn(cb, r0)
 	}
+	if f := w.leak(isa.R0, r0, fault.LeakReturn); f != nil {
+		return 0, f
+	}
 	return end, w.result(isa.R0, r0)
 }
 
@@ -291,7 +301,7 @@ func (w *walk) apply(e *call.Effects) {
 		}
 	}
 	if e.Release != 0 {
-		w.s.Release(e.Release)
+		w.s.Release(e.Release, w.released())
 	}
 	w.s.Clobber()
 	ret := e.Ret

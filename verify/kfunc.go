@@ -154,7 +154,7 @@ func (w *walk) applyObject(k *call.Kfunc, e *call.Effects) (int, fault.Fault) {
 		w.s.Edit(o.Frame).PutObject(o.Off, o.Size, o.Reg, rest)
 	case o.Role == abi.IterDestroy:
 		w.s.Edit(o.Frame).DropObject(o.Off, o.Size)
-		w.s.Release(o.Reg.Ref)
+		w.s.Release(o.Reg.Ref, w.released())
 	case o.Role == abi.IterNext:
 		return w.iterNext(e)
 	}

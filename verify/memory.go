@@ -44,19 +44,26 @@ func (w *walk) atomic(in isa.Insn) fault.Fault {
 	case isa.LoadAcquire, isa.StoreRelease:
 		return w.ordered(in)
 	}
-	if _, f := w.read(in.Src); f != nil {
+	v, f := w.read(in.Src)
+	if f != nil {
 		return f
 	}
 	into := in.Src
 	if in.Imm == isa.AtomicCmpXchg {
 		into = isa.R0
-		if _, f := w.read(isa.R0); f != nil {
+		if v, f = w.read(isa.R0); f != nil {
 			return f
 		}
+	}
+	if f := w.leak(into, v, fault.LeakStore); f != nil {
+		return f
 	}
 	q := mem.Query{Base: in.Dst, Off: int(in.Off), Size: in.Bytes(), Atomic: true}
 	r, f := w.layout.Access(w.s, q)
 	if f != nil {
+		return f
+	}
+	if f := w.leak(in.Dst, &r.Value, fault.LeakRead); f != nil {
 		return f
 	}
 	if r.Value.Kind.Pointer() {

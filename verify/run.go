@@ -69,7 +69,7 @@ func (w *walk) begin() (int, fault.Fault) {
 	if n := len(w.insns); n > limits.Insns {
 		return 0, fault.TooLong{Insns: n, Max: limits.Insns, Privileged: w.img.Target.Privileged}
 	}
-	for _, pass := range []func() (int, fault.Fault){w.attachable, w.loads, w.kfuncLicense, w.lacks, w.shape} {
+	for _, pass := range []func() (int, fault.Fault){w.privilege, w.attachable, w.loads, w.kfuncLicense, w.lacks, w.shape} {
 		if i, f := pass(); f != nil {
 			return i, f
 		}
@@ -102,9 +102,7 @@ func (w *walk) prepare() string {
 	if t == nil {
 		return "an image without a target"
 	}
-	if !t.Privileged {
-		return "unprivileged targets"
-	}
+	w.may = abi.PrivilegesOf(t.Privileged, t.Version)
 	row, target, what := attach(img)
 	if what != "" {
 		return what
@@ -112,7 +110,7 @@ func (w *walk) prepare() string {
 	w.row = row
 	w.rules = call.Rules{
 		Program: row, Attach: img.Attach, License: img.License, GPL: slices.Contains(gplLicenses, img.License),
-		Version: t.Version, Pseudo: t.Engine == image.EngineUser, Kernel: w.kernelFuncs(),
+		Version: t.Version, May: w.may, Pseudo: t.Engine == image.EngineUser, Kernel: w.kernelFuncs(),
 		Built: t.Built, Lockdown: sync.OnceValue(t.Lockdown),
 	}
 	maps, inner := withInner(img.Maps)
@@ -123,7 +121,7 @@ func (w *walk) prepare() string {
 	w.layout = mem.Layout{
 		Maps: maps, Inner: inner, Special: special, Writes: abi.StructWrites(img.Attach.Type), Sleepable: img.Attach.Sleepable, RCUType: func(name string) bool { return abi.RCUType(name, t.Version) },
 		Context: &row.Context, Target: target, Types: &state.Types{},
-		UninitStack: t.Version >= abi.V(6, 3), GPL: w.rules.GPL, Version: t.Version,
+		UninitStack: w.may.UninitStack, PointerLeaks: w.may.PointerLeaks, BPF: w.may.BPF, GPL: w.rules.GPL, Version: t.Version,
 		MapFields:    t.Engine == image.EngineKernel,
 		KernelStruct: func(name string) (btf.Type, error) { return kernelStruct(t, name) },
 		KernelType:   func(id uint32) (btf.Type, error) { return kernelType(t, id) },
@@ -162,7 +160,7 @@ func (w *walk) shape() (int, fault.Fault) {
 	if w.exception != 0 {
 		entries = []int{w.exception}
 	}
-	g, i, f := cfg.Build(w.insns, starts, cfg.Rules{BackEdges: w.img.Target.Version >= abi.V(5, 3), MaxFrames: maxFrames, Turn: w.turn, Entries: entries})
+	g, i, f := cfg.Build(w.insns, starts, cfg.Rules{BackEdges: w.backEdges(), MaxFrames: maxFrames, Turn: w.turn, Entries: entries})
 	if f != nil {
 		return i, f
 	}

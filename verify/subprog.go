@@ -136,6 +136,9 @@ func (w *walk) enter(in isa.Insn) (int, fault.Fault) {
 // tailCall goes on behind a tail call that failed. One that did not fail ends
 // the function, not its callers: what it returns is what the other program returned.
 func (w *walk) tailCall() (int, fault.Fault) {
+	if f := w.oneMap(w.callMap[w.pc]); f != nil {
+		return 0, f
+	}
 	if w.s.Depth() == 1 || w.img.Target.Version < tailCallEnds {
 		return w.pc + 1, nil
 	}

@@ -38,6 +38,8 @@ type walk struct {
 	// exception is the function that handles exceptions; 0: none.
 	exception int
 	missing   map[int]fault.Unsupported // by slot: what the target's instruction set lacks
+	may       abi.Privileges
+	maskings  map[int]masking // by slot: how the kernel bounds an operand
 
 	ids       uint32
 	processed int

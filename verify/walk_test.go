@@ -166,7 +166,7 @@ func TestOtherTargets(t *testing.T) {
 		{"unwritten stack", "accept", old(abi.V(6, 3), unread...)},
 		{"reachable poison", "core-poison", poison(1)},
 		{"unreachable poison", "accept", poison(2)},
-		{"unprivileged", "unsupported", unprivileged},
+		{"unprivileged", "privileged-only", unprivileged},
 	} {
 		_, err := Verify(context.Background(), c.img, Options{})
 		got := "accept"

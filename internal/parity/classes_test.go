@@ -14,7 +14,7 @@ func TestCodesOf(t *testing.T) {
 		"invalid access to memory, mem_size=5 off=5 size=1 | R6 max value is outside of the allowed memory range":        "mem-bounds",
 		"invalid access to packet, off=0 size=1, R2(id=0,off=0,r=0) | R2 offset is outside of the packet":                "packet-bounds",
 		"invalid read from stack off -8+0 size 8":              "uninit-stack,stack-object",
-		"invalid read from stack R1 off=-513 size=1":           "stack-bounds",
+		"invalid read from stack R1 off=-513 size=1":           "stack-bounds,uninit-stack",
 		"value -2147483648 makes ctx pointer be out of bounds": "pointer-arithmetic",
 		"R1 is bpf_array invalid negative access: off=-8":      "type-field",
 		"the moon is full": "",

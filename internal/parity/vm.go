@@ -6,6 +6,7 @@ package main
 // virtual machines.
 
 import (
+	"compress/gzip"
 	"context"
 	"embed"
 	"encoding/json"
@@ -79,8 +80,11 @@ type guestLoad struct {
 // guestLimit is for one object: the machine may be an emulated one.
 const guestLimit = 15 * time.Minute
 
-// outName is the file that the guest leaves what veristat said in.
-func outName(test, end string) string { return strings.ReplaceAll(test, "/", "__") + end }
+// guestAnswer is what veristat said of an object.
+type guestAnswer struct{ Out, Err []byte }
+
+// answers is the file that the guest leaves: gzipped JSON, a guestAnswer by test.
+const answers = "answers.json.gz"
 
 // guest does a job, in the virtual machine.
 func guest(ctx context.Context, file string, progress io.Writer) error {
@@ -92,24 +96,52 @@ func guest(ctx context.Context, file string, progress io.Writer) error {
 	if err := json.Unmarshal(data, &job); err != nil {
 		return err
 	}
-	out := os.Getenv("VMTEST_OUT")
+	said := map[string]guestAnswer{}
 	for i, l := range job.Loads {
 		stdout, stderr, err := veristat(ctx, job.Veristat, l.Object, l.Env, guestLimit)
 		if err != nil {
 			fmt.Fprintf(progress, "parity: %s: %v\n", l.Test, err)
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(out, outName(l.Test, ".out")), stdout, 0o644); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(out, outName(l.Test, ".err")), stderr, 0o644); err != nil {
-			return err
-		}
+		said[l.Test] = guestAnswer{stdout, stderr}
 		if i%50 == 0 {
 			fmt.Fprintf(progress, "parity: %d of %d objects\n", i, len(job.Loads))
 		}
 	}
-	return nil
+	f, err := os.Create(filepath.Join(os.Getenv("VMTEST_OUT"), answers))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	z := gzip.NewWriter(f)
+	if err := json.NewEncoder(z).Encode(said); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+// readAnswers reads what the guest left.
+func readAnswers(out string) (map[string][]kernelVerdict, error) {
+	f, err := os.Open(filepath.Join(out, answers))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, err
+	}
+	var said map[string]guestAnswer
+	if err := json.NewDecoder(z).Decode(&said); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	m := map[string][]kernelVerdict{}
+	for test, a := range said {
+		if m[test], err = parseVeristat(string(a.Out), string(a.Err)); err != nil {
+			return nil, fmt.Errorf("%s: %w", test, err)
+		}
+	}
+	return m, nil
 }
 
 // record has a kernel in a virtual machine judge loads, and reads what it said.
@@ -147,29 +179,7 @@ func (c *cache) record(ctx context.Context, vmtest string, k vmKernel, loads []g
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("vmtest: %w", err)
 	}
-	return readRecord(out, loads, progress)
-}
-
-// readRecord reads what the guest left.
-func readRecord(out string, loads []guestLoad, progress io.Writer) (map[string][]kernelVerdict, error) {
-	m := map[string][]kernelVerdict{}
-	for _, l := range loads {
-		stdout, err1 := os.ReadFile(filepath.Join(out, outName(l.Test, ".out")))
-		stderr, err2 := os.ReadFile(filepath.Join(out, outName(l.Test, ".err")))
-		if err := errors.Join(err1, err2); err != nil {
-			fmt.Fprintf(progress, "parity: %s: the kernel was not asked\n", l.Test)
-			continue
-		}
-		list, err := parseVeristat(string(stdout), string(stderr))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", l.Test, err)
-		}
-		m[l.Test] = list
-	}
-	if len(m) == 0 {
-		return nil, fmt.Errorf("the guest left nothing in %s", out)
-	}
-	return m, nil
+	return readAnswers(out)
 }
 
 //go:embed testdata
@@ -302,19 +312,13 @@ func refusedIsRejected(verdicts map[string][]kernelVerdict) {
 
 // remember adds the kernel's words where this machine recorded them.
 func (c *cache) remember(verdicts map[string][]kernelVerdict, o options) {
-	out := filepath.Join(c.dir, "vm-"+tableName(o.target, o.unprivileged))
+	said, err := readAnswers(filepath.Join(c.dir, "vm-"+tableName(o.target, o.unprivileged)))
+	if err != nil {
+		return
+	}
 	for test, list := range verdicts {
-		stdout, err1 := os.ReadFile(filepath.Join(out, outName(test, ".out")))
-		stderr, err2 := os.ReadFile(filepath.Join(out, outName(test, ".err")))
-		if err1 != nil || err2 != nil {
-			continue
-		}
-		said, err := parseVeristat(string(stdout), string(stderr))
-		if err != nil || len(said) != len(list) {
-			continue
-		}
-		for i, k := range said {
-			if list[i].Program == k.Program {
+		for i, k := range said[test] {
+			if i < len(list) && list[i].Program == k.Program {
 				list[i].Message, list[i].Insns = k.Message, k.Insns
 			}
 		}

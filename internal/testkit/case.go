@@ -29,6 +29,8 @@ type Case struct {
 	Kernel  Relation
 	Why     string      // Stricter, Looser
 	Since   abi.Version // the first kernel that can be asked
+	// Unprivileged: loaded without any capability.
+	Unprivileged bool
 
 	Prog    string
 	Verdict Verdict
@@ -143,6 +145,12 @@ func (c *Case) comment(text string) error {
 			if c.Since, err = abi.ParseVersion(strings.TrimSpace(v)); err != nil {
 				return err
 			}
+		}
+		if v, ok := strings.CutPrefix(line, "privileges:"); ok {
+			if strings.TrimSpace(v) != "none" {
+				return fmt.Errorf("expected privileges: none, found %q", line)
+			}
+			c.Unprivileged = true
 		}
 		rest, ok := strings.CutPrefix(line, "kernel:")
 		if !ok {

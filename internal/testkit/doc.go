@@ -9,8 +9,11 @@
 //	kernel: stricter: why    the kernel rejects what gtrace accepts
 //	kernel: looser: why      the kernel accepts what gtrace rejects
 //	since: 6.6               an older kernel is not asked
+//	privileges: none         loaded without any capability
 //
-// gtrace's own verdict is for kernel 6.18 on every machine.
+// gtrace's own verdict is for kernel 6.18 on every machine; without
+// capabilities for 6.12, the last long-term kernel before barriers against
+// speculation took the place of rejections.
 //
 // Its sections:
 //

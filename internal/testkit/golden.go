@@ -27,7 +27,10 @@ import (
 var update = flag.Bool("update", false, "rewrite the explain and state sections of golden cases")
 
 // judged is the kernel version that verdicts are for.
-var judged = abi.V(6, 18)
+var (
+	judged             = abi.V(6, 18)
+	judgedUnprivileged = abi.V(6, 12)
+)
 
 // machine runs a program that was accepted.
 type machine interface {
@@ -72,6 +75,9 @@ func golden(t *testing.T, file string) {
 	// Verdicts are for one kernel, whichever runs: cases must not change with the machine.
 	target := *running
 	target.Version = judged
+	if c.Unprivileged {
+		target.Version, target.Privileged = judgedUnprivileged, false
+	}
 	img, err := image.Build(o, o.Programs[0].Name, &target)
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +100,10 @@ func golden(t *testing.T, file string) {
 		RequireBPF(t)
 		if running.Version < c.Since {
 			t.Skipf("the case needs kernel %s, this one is %s", c.Since, running.Version)
+		}
+		if c.Unprivileged {
+			RequireUnprivileged(t, running.Version)
+			dropCapabilities(t)
 		}
 		oracle(t, c, img)
 	})

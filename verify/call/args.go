@@ -49,7 +49,12 @@ func (c *checker) argument(i int, kind abi.ArgKind) fault.Fault {
 		return nil
 	}
 	switch kind {
-	case abi.ArgNone, abi.ArgAnything:
+	case abi.ArgNone:
+		return nil
+	case abi.ArgAnything:
+		if v.Kind.Pointer() && !c.l.PointerLeaks {
+			return fault.PointerLeak{Reg: r, Kind: v.Describe(), Reason: fault.LeakArgument}
+		}
 		return nil
 	case abi.ArgConstMapPtr:
 		if v.Kind != state.MapPtr || v.Nullable {

@@ -40,6 +40,7 @@ type Rules struct {
 	License string
 	GPL     bool // the license is compatible with the GPL
 	Version abi.Version
+	May     abi.Privileges
 	Pseudo  bool    // gtrace's pseudo-kfuncs exist
 	Kernel  *Kfuncs // the kernel's functions
 	// Built is the value of an option of the kernel's configuration, and whether that is known.
@@ -83,6 +84,8 @@ func Helper(id int32, r *Rules) (*Proto, fault.Fault) {
 	switch {
 	case h.Has(r.Attach) && abi.HelperSince(h, r.Program) > r.Version:
 		return nil, lateHelper(h, r)
+	case !r.May.BPF && !h.ForAll():
+		return nil, fault.PrivilegedOnly{What: "calls of " + h.Name, Capability: "CAP_BPF or CAP_PERFMON"}
 	case !h.Has(r.Attach), h.Sleepable && !r.Attach.Sleepable:
 		return nil, fault.ForbiddenHelper{Func: h.Name, Program: r.Program.Name}
 	case h.GPL && !r.GPL:

@@ -25,8 +25,9 @@ type Layout struct {
 	Context *abi.Context
 	Target  *Target // types the slots of a context with BTFArgs
 	Types   *state.Types
-	// UninitStack: stack that was never written may be read (Linux 6.3, privileged).
-	UninitStack bool
+	// UninitStack: stack that was never written may be read. PointerLeaks:
+	// pointers may be stored anywhere. BPF: all of the context may be accessed (abi.Privileges).
+	UninitStack, PointerLeaks, BPF bool
 	// Version is the target's.
 	Version abi.Version
 	// GPL: the program may look into typed kernel memory.
@@ -74,6 +75,9 @@ func (l *Layout) Access(s *state.State, q Query) (Result, fault.Fault) {
 		return Result{}, f
 	}
 	if f := aligned(base, q); f != nil {
+		return Result{}, f
+	}
+	if f := l.tells(base, q); f != nil {
 		return Result{}, f
 	}
 	r := Result{Map: -1, Value: state.Number(scalar.Unknown)}

@@ -77,5 +77,12 @@ func (l *Layout) stackBlock(s *state.State, base *state.Reg, b Block) ([]Span, f
 			return nil, f
 		}
 	}
+	if b.Write && b.Fresh && lo == hi {
+		for at := lo; at < hi+b.Size; at += state.SlotSize {
+			if f := l.wholePointers(s, frame, at, 1, b.Base); f != nil {
+				return nil, f
+			}
+		}
+	}
 	return []Span{{frame, lo, hi + b.Size, b.Write, !b.Fresh || lo != hi}}, nil
 }

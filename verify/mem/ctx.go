@@ -28,6 +28,8 @@ func (l *Layout) ctx(base *state.Reg, q Query, r *Result) fault.Fault {
 		return l.argument(q, r, bad)
 	case q.Write && !c.CanStore(q.Off, q.Size), !q.Write && !c.CanLoad(q.Off, q.Size):
 		return bad
+	case !l.BPF && !c.Field(q.Off, q.Size).ForAll(q.Write):
+		return bad
 	case q.Write:
 		return nil
 	}

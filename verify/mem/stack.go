@@ -19,6 +19,9 @@ func (l *Layout) stack(s *state.State, base *state.Reg, q Query, r *Result) faul
 	r.Frame, r.Lo, r.Hi = frame, lo, hi+q.Size-1
 	switch {
 	case q.Write && lo == hi:
+		if f := l.wholePointers(s, frame, lo, q.Size, q.Base); f != nil {
+			return f
+		}
 		return storeStack(s, frame, lo, q)
 	case q.Write:
 		return l.blur(s, frame, lo, hi+q.Size)
@@ -93,6 +96,8 @@ func (l *Layout) readable(s *state.State, frame, lo, hi, size int) fault.Fault {
 			return fault.StackObject{Off: int64(i), Size: int64(size), Kind: f.SlotAt(i).Object().Kind.String()}
 		case b == state.Invalid && !l.UninitStack:
 			return fault.UninitStack{Off: int64(i), Size: int64(size)}
+		case b == state.Spill && !l.PointerLeaks && f.SlotAt(i).Reg.Kind.Pointer():
+			return fault.PointerLeak{Reg: isa.R10, Kind: f.SlotAt(i).Reg.Describe(), Reason: fault.LeakRead}
 		}
 	}
 	return nil

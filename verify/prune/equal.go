@@ -39,7 +39,7 @@ func (m *idMap) match(a, b uint32) bool {
 // equal compares what is live in the kept state c with s.
 func (t *Table) equal(c *Checkpoint, s *state.State, m mode) bool {
 	old := c.state
-	if old.Depth() != s.Depth() {
+	if old.Depth() != s.Depth() || old.Speculative && !s.Speculative {
 		return false
 	}
 	t.ids, t.lone = t.ids[:0], 0
@@ -128,6 +128,8 @@ func (t *Table) regEqual(a, b *state.Reg, precise bool, m mode) bool {
 	}
 	if a.Kind == state.Scalar {
 		switch {
+		case t.ExactNumbers && a.Val != b.Val:
+			return false
 		case !precise && m == covers:
 			return true
 		case !b.Val.In(a.Val):

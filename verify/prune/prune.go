@@ -60,6 +60,9 @@ type Table struct {
 	need                 marks // scratch
 	// Kept counts the states that were kept.
 	Kept int
+	// ExactNumbers: a number covers no other one. For programs whose arithmetic
+	// the kernel bounds by what it saw on the path.
+	ExactNumbers bool
 }
 
 // New makes a table for g.

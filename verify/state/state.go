@@ -44,6 +44,8 @@ type State struct {
 	// MayGotos and Unrolls count how often the path took may_goto's way on,
 	// and how many callbacks it walked: equal states that differ in them are no endless loop.
 	MayGotos, Unrolls int
+	// Speculative: only a processor that runs ahead of checks comes here.
+	Speculative bool
 }
 
 // New is the state at a program's entry: r1 the context, r10 the frame pointer.
@@ -66,7 +68,7 @@ func (s *State) Clone() *State {
 	for _, f := range s.frames {
 		f.shared = true
 	}
-	c := &State{frames: append(make([]*Frame, 0, len(s.frames)), s.frames...), ids: s.ids, Regions: s.Regions, MayGotos: s.MayGotos, Unrolls: s.Unrolls}
+	c := &State{frames: append(make([]*Frame, 0, len(s.frames)), s.frames...), ids: s.ids, Regions: s.Regions, MayGotos: s.MayGotos, Unrolls: s.Unrolls, Speculative: s.Speculative}
 	if len(s.refs) > 0 {
 		c.refs = append([]Ref(nil), s.refs...)
 	}
@@ -202,9 +204,9 @@ func (s *State) dropRef(id uint32) {
 }
 
 // Release gives reference id up: pointers that stand for it become unusable numbers.
-func (s *State) Release(id uint32) {
+func (s *State) Release(id uint32, left Reg) {
 	s.dropRef(id)
-	s.each(func(r *Reg) (Reg, bool) { return Number(scalar.Unknown), r.Ref == id })
+	s.each(func(r *Reg) (Reg, bool) { return left, r.Ref == id })
 }
 
 // each offers every register and stored register to f, which says whether and to what it changes.

@@ -71,7 +71,7 @@ func TestReferenceGone(t *testing.T) {
 		t.Error("NULL is still a reference")
 	}
 	s.DecideNull(r.ID, r.Ref, false)
-	s.Release(r.Ref)
+	s.Release(r.Ref, Number(scalar.Unknown))
 	if len(s.Refs()) != 0 || s.Reg(isa.R6).Kind != Scalar {
 		t.Error("a released record can still be used")
 	}
