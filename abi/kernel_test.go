@@ -255,3 +255,32 @@ func compareKind(t *testing.T, p *Program, f *CtxField, log string) {
 		t.Errorf("%s/%d: field %s yields %q, table: %q\n%s", p.Name, p.Expected, f.Name, m, want, log)
 	}
 }
+
+// The running kernel allows the same values in R0 at exit.
+func TestReturnsKernel(t *testing.T) {
+	kernelTypes(t)
+	buf := make([]byte, 1<<16)
+	for i := range programs {
+		p := &programs[i]
+		a := Attach{Type: p.Type, Expected: p.Expected, Sleepable: p.Type == Syscall}
+		if a.Expected == 0 {
+			a.Expected = onlyExpected[a.Type]
+		}
+		if p.Context.Name == "" || p.Context.BTFArgs {
+			continue
+		}
+		if _, err := tryLoad(a, 0, exits(p), "GPL", buf); err != nil {
+			continue // TestContextsKernel says so
+		}
+		for v := int64(-2); v < 6; v++ {
+			log, err := tryLoad(a, 0, append(slot(0xb7, 0, 0, int32(v)), slot(0x95, 0, 0, 0)...), "GPL", buf)
+			if want := p.RetAny || v >= p.RetMin && v <= p.RetMax; want != (err == nil) {
+				t.Errorf("%s/%d: kernel takes %d: %v, table: %v\n%s", p.Name, p.Expected, v, err == nil, want, log)
+			}
+		}
+		log, err := tryLoad(a, 0, append(slot(0xbf, 1<<4, 0, 0), slot(0x95, 0, 0, 0)...), "GPL", buf)
+		if p.RetAny != (err == nil) {
+			t.Errorf("%s/%d: kernel takes a pointer: %v, table: %v\n%s", p.Name, p.Expected, err == nil, p.RetAny, log)
+		}
+	}
+}
