@@ -138,3 +138,31 @@ func (t MapType) Sleepable(v Version) bool {
 	since, ok := sleepableMaps[t]
 	return ok && since <= v
 }
+
+// Functions of the kernel that programs can't be at, and those that have no end to be at (Linux 6.16).
+var (
+	untraceable = []string{
+		"migrate_disable", "migrate_enable", "rcu_read_unlock_strict", "preempt_count_add", "preempt_count_sub",
+		"__rcu_read_lock", "__rcu_read_unlock",
+	}
+	endless = []string{
+		"__x64_sys_exit", "__x64_sys_exit_group", "do_exit", "do_group_exit", "kthread_complete_and_exit", "kthread_exit", "make_task_dead",
+	}
+)
+
+// Untraceable reports whether programs with attach type a can't be at function name.
+func Untraceable(name string, a AttachType, v Version) bool {
+	if slices.Contains(untraceable, name) {
+		return true
+	}
+	return a != AttachFEntry && v >= V(6, 16) && slices.Contains(endless, name)
+}
+
+// modifiable are functions of the kernel made for programs to change what they return.
+var modifiable = []string{"bpf_modify_return_test", "bpf_modify_return_test2", "bpf_modify_return_test_tp", "bpf_fentry_test1"}
+
+// Modifiable reports whether fmod_ret programs may be at a function that is
+// made for it; sleepable: whether they may sleep there.
+func Modifiable(name string, sleepable bool) bool {
+	return slices.Contains(modifiable, name) && (!sleepable || name == "bpf_fentry_test1")
+}

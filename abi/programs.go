@@ -12,6 +12,7 @@ type Program struct {
 	// Ret bounds the value in R0 at exit; RetAny means no bound.
 	RetAny         bool
 	RetVoid        bool // R0 at exit is not looked at
+	Ret32          bool // the bounds are those of the low half of R0
 	RetMin, RetMax int64
 	// Tracing program types may use helpers marked Perfmon and are never offloaded.
 	Tracing bool

@@ -25,6 +25,8 @@ func attach(img *image.Image) (*abi.Program, *mem.Target, string) {
 	a, t := img.Attach, img.Target
 	row := abi.ProgramFor(a)
 	switch {
+	case a.Type == abi.Ext:
+		return nil, nil, fmt.Sprintf("program type ext: its type and context are those of the program whose function %s it replaces", a.Target)
 	case row == nil || row.Context.Name == "":
 		return nil, nil, "program type " + a.Type.String()
 	case !row.Context.BTFArgs:
@@ -42,6 +44,8 @@ func attach(img *image.Image) (*abi.Program, *mem.Target, string) {
 		return row, target, tracing(img, target)
 	case abi.StructOps:
 		return structOps(img, *row, target)
+	case abi.LSM:
+		return lsm(img, *row, target)
 	}
 	return nil, nil, "program type " + row.Name
 }
@@ -58,10 +62,48 @@ func tracing(img *image.Image, target *mem.Target) string {
 			return fmt.Sprintf("iterator %s: which of its arguments may be NULL", a.Target)
 		}
 		target.Notes = append([]abi.ArgNote{abi.ArgAsTyped}, it.Notes...)
+	case abi.AttachFEntry:
+		target.Trust = state.Legacy
+	case abi.AttachFExit:
+		target.Trust, target.Result = state.Legacy, mem.AnyResult
+	case abi.AttachModifyRet:
+		target.Trust, target.Result = state.Legacy, mem.IntResult
 	default:
 		return fmt.Sprintf("program type tracing with attach type %d", a.Expected)
 	}
 	return ""
+}
+
+// lsmReturns is the release from which on LSM programs return what their hook may.
+var lsmReturns = abi.V(6, 12)
+
+// maxErrno is the largest error number (include/linux/err.h).
+const maxErrno = 4095
+
+// lsm completes row and target of a program at a hook of the kernel's security modules.
+func lsm(img *image.Image, row abi.Program, target *mem.Target) (*abi.Program, *mem.Target, string) {
+	hook := abi.LSMHookByName(img.Attach.Target)
+	if hook.Untrusted {
+		target.Trust = state.Legacy
+	}
+	target.Result = mem.AnyResult
+	void := state.IsVoid(target.Proto.Return)
+	if row.Expected == abi.AttachLSMCgroup {
+		if void {
+			row.RetMin = 1
+		}
+		return &row, target, ""
+	}
+	switch {
+	case void:
+		row.RetVoid = true
+	case img.Target.Version < lsmReturns:
+	case hook.Bool:
+		row.RetAny, row.RetMin, row.RetMax, row.Ret32 = false, 0, 1, true
+	default:
+		row.RetAny, row.RetMin, row.RetMax, row.Ret32 = false, -maxErrno, 0, true
+	}
+	return &row, target, ""
 }
 
 // nullNotes are the notes on arguments of which mask has a bit.
@@ -163,18 +205,106 @@ func stubNotes(img *image.Image, stub string) ([]abi.ArgNote, error) {
 // attachable judges whether there can be such a program at all.
 func (w *walk) attachable() (int, fault.Fault) {
 	a := w.img.Attach
-	if a.Type != abi.StructOps {
+	bad := fault.AttachTarget{Target: a.Target}
+	var ok bool
+	var f fault.Fault
+	switch a.Type {
+	case abi.StructOps:
+		bad.Reason, ok = w.structOpAllowed()
+	case abi.LSM:
+		bad.Reason, ok = w.hookAllowed()
+	case abi.Tracing:
+		bad.Reason, ok, f = w.functionAllowed()
+	default:
 		return 0, nil
 	}
-	name, member, _ := strings.Cut(a.Target, ".")
+	if f == nil && !ok {
+		f = bad
+	}
+	return 0, f
+}
+
+func (w *walk) structOpAllowed() (fault.AttachReason, bool) {
+	name, member, _ := strings.Cut(w.img.Attach.Target, ".")
 	op := abi.StructOpByName(name)
 	switch {
 	case !w.rules.GPL:
-		return 0, fault.AttachTarget{Target: a.Target, Reason: fault.AttachLicense}
+		return fault.AttachLicense, false
 	case slices.Contains(op.Forbidden, member):
-		return 0, fault.AttachTarget{Target: a.Target, Reason: fault.AttachMember}
-	case a.Sleepable && op.Sleepable != nil && !slices.Contains(op.Sleepable, member):
-		return 0, fault.AttachTarget{Target: a.Target, Reason: fault.AttachSleeps}
+		return fault.AttachMember, false
+	case w.img.Attach.Sleepable && op.Sleepable != nil && !slices.Contains(op.Sleepable, member):
+		return fault.AttachSleeps, false
 	}
-	return 0, nil
+	return 0, true
+}
+
+func (w *walk) hookAllowed() (fault.AttachReason, bool) {
+	hook := abi.LSMHookByName(w.img.Attach.Target)
+	switch {
+	case !w.rules.GPL:
+		return fault.AttachLicense, false
+	case hook.Disabled:
+		return fault.AttachHook, false
+	case w.img.Attach.Sleepable && !hook.Sleepable:
+		return fault.AttachSleeps, false
+	}
+	return 0, true
+}
+
+// functionAllowed judges a program at a kernel function. What only the list of
+// functions whose errors may be injected tells is unsupported.
+func (w *walk) functionAllowed() (r fault.AttachReason, ok bool, f fault.Fault) {
+	a := w.img.Attach
+	switch a.Expected {
+	case abi.AttachFEntry, abi.AttachFExit, abi.AttachModifyRet:
+	default:
+		return 0, true, nil
+	}
+	fn := a.Target
+	if abi.Untraceable(fn, a.Expected, w.img.Target.Version) {
+		return fault.AttachFunction, false, nil
+	}
+	injectable := w.injectable(fn)
+	if a.Expected == abi.AttachModifyRet && !strings.HasPrefix(fn, "security_") && !abi.Modifiable(fn, false) && injectable != yes {
+		return fault.AttachReturn, false, unknown(injectable, "fmod_ret/"+fn)
+	}
+	if a.Sleepable && !abi.Modifiable(fn, true) && injectable != yes {
+		return fault.AttachSleeps, false, unknown(injectable, "sleepable program at "+fn)
+	}
+	return 0, true, nil
+}
+
+// answer is what is known of a question.
+type answer uint8
+
+const (
+	no answer = iota
+	yes
+	perhaps
+)
+
+func unknown(a answer, what string) fault.Fault {
+	if a != perhaps {
+		return nil
+	}
+	return fault.Unsupported{What: what + ": whether the kernel lets errors be injected into the function"}
+}
+
+// injectable tells whether errors may be injected into a kernel function: such
+// functions may be changed, and programs at them may sleep.
+func (w *walk) injectable(fn string) answer {
+	t := w.img.Target
+	config := t.Config
+	if config == nil && t.LoadConfig != nil {
+		config, _ = t.LoadConfig()
+	}
+	switch {
+	case config == nil:
+		return perhaps
+	case config["CONFIG_FUNCTION_ERROR_INJECTION"] != "y":
+		return no
+	case strings.HasPrefix(fn, "__x64_sys_"):
+		return yes
+	}
+	return perhaps
 }

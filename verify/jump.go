@@ -221,8 +221,12 @@ func (w *walk) result(r isa.Reg, v *state.Reg) fault.Fault {
 		return fault.ReturnRange{Reg: r, Kind: v.Describe(), Allowed: allowed}
 	}
 	w.exact(r)
-	if v.Val.SMin < allowed.Lo || v.Val.SMax > allowed.Hi {
-		return fault.ReturnRange{Reg: r, Value: fault.Span{Lo: v.Val.SMin, Hi: v.Val.SMax}, Allowed: allowed}
+	has := fault.Span{Lo: v.Val.SMin, Hi: v.Val.SMax}
+	if w.row.Ret32 {
+		has = fault.Span{Lo: int64(v.Val.SMin32), Hi: int64(v.Val.SMax32)}
+	}
+	if has.Lo < allowed.Lo || has.Hi > allowed.Hi {
+		return fault.ReturnRange{Reg: r, Value: has, Allowed: allowed}
 	}
 	return nil
 }

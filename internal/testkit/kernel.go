@@ -103,6 +103,8 @@ func attachTo(img *image.Image, load *progLoad) error {
 	switch {
 	case a.Type == abi.StructOps:
 		target = &btf.Struct{Name: name}
+	case a.Type == abi.LSM:
+		target = &btf.Func{Name: "bpf_lsm_" + name}
 	case a.Type != abi.Tracing:
 		return nil
 	case a.Expected == abi.AttachTraceRawTp:
@@ -110,7 +112,7 @@ func attachTo(img *image.Image, load *progLoad) error {
 	case a.Expected == abi.AttachTraceIter:
 		target = &btf.Func{Name: "bpf_iter_" + name}
 	default:
-		return fmt.Errorf("attach type %d has no oracle yet", a.Expected)
+		target = &btf.Func{Name: name}
 	}
 	spec, err := img.Target.BTF()
 	if err != nil {
