@@ -52,6 +52,7 @@ var mapStructs = map[MapType]string{
 	MapDevmap: "bpf_dtab", MapDevmapHash: "bpf_dtab", MapCpumap: "bpf_cpu_map", MapXSKmap: "xsk_map", MapSockmap: "bpf_stab",
 	MapSockhash: "bpf_shtab", MapQueue: "bpf_queue_stack", MapStack: "bpf_queue_stack", MapRingBuf: "bpf_ringbuf_map",
 	MapUserRingBuf: "bpf_ringbuf_map", MapBloom: "bpf_bloom_filter", MapSKStorage: "bpf_local_storage_map",
+	MapCgroupStor: "bpf_cgroup_storage_map", MapPerCPUCgStor: "bpf_cgroup_storage_map", MapReuseport: "reuseport_array", MapArena: "bpf_arena",
 	MapInodeStorage: "bpf_local_storage_map", MapTaskStorage: "bpf_local_storage_map", MapCgrpStorage: "bpf_local_storage_map",
 }
 
