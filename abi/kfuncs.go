@@ -3,6 +3,7 @@ package abi
 import (
 	_ "embed"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -24,10 +25,12 @@ type KernelFunc struct {
 	Sleepable        bool // may sleep
 	Iter             IterRole
 	Fastcall         bool
-	UnderLock        bool // may be called while a lock is held
-	RetUntrusted     bool // what it returns may be stale
-	RDOnlyCast       bool // gives its first argument the type that its second one numbers
-	CastCtx          bool // gives the context as the kernel's own type
+	UnderLock        bool     // may be called while a lock is held
+	RetUntrusted     bool     // what it returns may be stale
+	RetWritable      bool     // the memory that it returns may be written
+	Lock             LockRole // of a bpf_res_spin_lock
+	RDOnlyCast       bool     // gives its first argument the type that its second one numbers
+	CastCtx          bool     // gives the context as the kernel's own type
 	Region           RegionRole
 }
 
@@ -57,7 +60,14 @@ const (
 // kernelFuncSet is a set of program types, each with the first release in which it belongs.
 type kernelFuncSet struct {
 	all   bool
-	since map[ProgType]Version
+	types []kernelFuncType
+}
+
+type kernelFuncType struct {
+	typ      ProgType
+	expected AttachType // where attached is set
+	attached bool
+	since    Version
 }
 
 //go:embed kfuncs.txt
@@ -76,16 +86,17 @@ func KernelFuncByName(name string) *KernelFunc { return kernelFuncs()[name] }
 
 // Allowed reports whether programs attached so may call f on a kernel of version v.
 func (f *KernelFunc) Allowed(a Attach, v Version) bool {
-	since, ok := f.set.since[a.Type]
-	if f.Name == "bpf_sock_destroy" && a.Type == Tracing && a.Expected != AttachTraceIter {
-		return false
+	for _, t := range f.set.types {
+		if t.typ == a.Type && (!t.attached || t.expected == a.Expected) && t.since <= v {
+			return true
+		}
 	}
-	return f.set.all || ok && since <= v
+	return f.set.all
 }
 
 // kernelFuncTypes are the names of program types in kfuncs.txt.
 var kernelFuncTypes = map[string]ProgType{
-	"SocketFilter": SocketFilter, "SchedCLS": SchedCLS, "SchedACT": SchedACT, "Tracepoint": Tracepoint, "XDP": XDP,
+	"Kprobe": Kprobe, "SocketFilter": SocketFilter, "SchedCLS": SchedCLS, "SchedACT": SchedACT, "Tracepoint": Tracepoint, "XDP": XDP,
 	"PerfEvent": PerfEvent, "CGroupSKB": CGroupSKB, "CGroupSock": CGroupSock, "LWTIn": LWTIn, "LWTOut": LWTOut, "LWTXmit": LWTXmit,
 	"SockOps": SockOps, "SKSKB": SKSKB, "CGroupDevice": CGroupDevice, "CGroupSockAddr": CGroupSockAddr, "LWTSeg6Local": LWTSeg6Local,
 	"CGroupSysctl": CGroupSysctl, "CGroupSockopt": CGroupSockopt, "Tracing": Tracing, "StructOps": StructOps, "LSM": LSM,
@@ -113,21 +124,31 @@ func parseKernelFuncs(text string) (map[string]*KernelFunc, error) {
 }
 
 func parseSet(w []string) (*kernelFuncSet, error) {
-	s := &kernelFuncSet{all: w[0] == "all", since: map[ProgType]Version{}}
+	s := &kernelFuncSet{all: w[0] == "all"}
 	for _, t := range w[1:] {
+		var out kernelFuncType
 		name, release, gated := strings.Cut(t, "@")
+		name, attach, attached := strings.Cut(name, "/")
 		p, ok := kernelFuncTypes[name]
 		if !ok {
 			return nil, fmt.Errorf("no program type %s", name)
 		}
-		s.since[p] = 0
+		out.typ, out.attached = p, attached
+		if attached {
+			n, err := strconv.ParseUint(attach, 10, 32)
+			if err != nil {
+				return nil, err
+			}
+			out.expected = AttachType(n)
+		}
 		if gated {
 			v, err := ParseVersion(release)
 			if err != nil {
 				return nil, err
 			}
-			s.since[p] = v
+			out.since = v
 		}
+		s.types = append(s.types, out)
 	}
 	return s, nil
 }
@@ -141,7 +162,7 @@ func parseKernelFunc(w []string, sets map[string]*kernelFuncSet) (*KernelFunc, e
 	flags := map[string]*bool{
 		"acquire": &f.Acquire, "release": &f.Release, "ret_null": &f.RetNull, "trusted": &f.Trusted, "rcu": &f.RCU,
 		"rcu_protected": &f.RCUProtected, "sleepable": &f.Sleepable, "fastcall": &f.Fastcall,
-		"under_lock": &f.UnderLock, "ret_untrusted": &f.RetUntrusted, "rdonly_cast": &f.RDOnlyCast, "cast_ctx": &f.CastCtx,
+		"under_lock": &f.UnderLock, "ret_untrusted": &f.RetUntrusted, "ret_writable": &f.RetWritable, "rdonly_cast": &f.RDOnlyCast, "cast_ctx": &f.CastCtx,
 	}
 	roles := map[string]IterRole{"new": IterNew, "next": IterNext, "destroy": IterDestroy}
 	regions := map[string]RegionRole{
@@ -156,6 +177,10 @@ func parseKernelFunc(w []string, sets map[string]*kernelFuncSet) (*KernelFunc, e
 			f.Iter = roles[x]
 		case regions[x] != NoRegion:
 			f.Region = regions[x]
+		case x == "lock":
+			f.Lock = TakesLock
+		case x == "unlock":
+			f.Lock = DropsLock
 		default:
 			return nil, fmt.Errorf("no flag %s", x)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/gtrace-dev/gtrace/verify/call"
 	"github.com/gtrace-dev/gtrace/verify/cfg"
 	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/scalar"
 	"github.com/gtrace-dev/gtrace/verify/state"
 )
 
@@ -116,12 +117,32 @@ func (w *walk) callKfunc(k *call.Kfunc) (int, fault.Fault) {
 	if f != nil {
 		return 0, f
 	}
+	if k.Lock == abi.TakesLock {
+		if f := w.notLocked(); f != nil {
+			return 0, f
+		}
+	}
 	w.apply(e)
 	w.applyRegion(e.Region)
 	if e.Object == nil {
 		return w.pc + 1, nil
 	}
 	return w.applyObject(k, e)
+}
+
+// notLocked queues the way on which a lock could not be taken.
+func (w *walk) notLocked() fault.Fault {
+	if len(w.pending) >= w.opts.MaxPending {
+		return fault.TooComplex{What: "pending branches", Limit: w.opts.MaxPending}
+	}
+	other := branch{s: w.s.Clone(), path: w.path.Fork(), pc: w.pc + 1}
+	other.s.Clobber()
+	other.s.Set(isa.R0, state.Number(scalar.Signed(-maxErrno, -1)))
+	if !w.opts.NoPrune {
+		other.path.Log(w.step)
+	}
+	w.pending = append(w.pending, other)
+	return nil
 }
 
 func (w *walk) applyRegion(r abi.RegionRole) {
@@ -142,7 +163,7 @@ func (w *walk) applyObject(k *call.Kfunc, e *call.Effects) (int, fault.Fault) {
 	o := e.Object
 	switch {
 	case o.Save:
-		id := w.s.SaveIRQ(w.pc, false)
+		id := w.s.SaveIRQ(w.pc, k.Lock != abi.NoLock)
 		v := state.Reg{Kind: state.IRQFlag, ID: id}
 		w.s.Edit(o.Frame).PutObject(o.Off, o.Size, v, v)
 	case o.Restore:

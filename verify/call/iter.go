@@ -122,7 +122,8 @@ func (c *kfuncCall) irqFlag(i int, r isa.Reg, v *state.Reg) fault.Fault {
 		return f
 	}
 	frame := c.s.Frame(o.Frame)
-	if c.f.Region == abi.IRQSave {
+	lock := c.f.Lock != abi.NoLock
+	if c.f.Region == abi.IRQSave || c.f.Lock == abi.TakesLock {
 		if frame.HasObject(o.Off, o.Size) {
 			bad.Reason = fault.ObjectThere
 			return bad
@@ -141,7 +142,7 @@ func (c *kfuncCall) irqFlag(i int, r isa.Reg, v *state.Reg) fault.Fault {
 	case len(irqs) == 0 || irqs[len(irqs)-1].ID != have.ID:
 		bad.Reason = fault.ObjectOrder
 		return bad
-	case irqs[len(irqs)-1].Lock:
+	case irqs[len(irqs)-1].Lock != lock:
 		bad.Reason = fault.ObjectOther
 		return bad
 	}

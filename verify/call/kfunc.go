@@ -48,6 +48,9 @@ const (
 	kfIter                     // an iterator on the stack
 	kfIRQFlag                  // a saved flag of interrupts on the stack
 	kfConstString              // a string that never changes
+	kfMap                      // a map
+	kfWorkQueue                // a bpf_wq in a map's value
+	kfLock                     // a bpf_res_spin_lock in a map's value
 	kfUnknown                  // not judged yet
 )
 
@@ -78,8 +81,8 @@ func (k *Kfuncs) find(id int32) *Kfunc {
 
 // unknownTypes are structs that kernel functions treat in ways not judged yet.
 var unknownTypes = map[string]bool{
-	"bpf_dynptr": true, "bpf_list_head": true, "bpf_list_node": true, "bpf_rb_root": true, "bpf_rb_node": true, "bpf_wq": true,
-	"bpf_timer": true, "bpf_task_work": true, "bpf_res_spin_lock": true, "bpf_arena": true,
+	"bpf_dynptr": true, "bpf_list_head": true, "bpf_list_node": true, "bpf_rb_root": true, "bpf_rb_node": true,
+	"bpf_timer": true, "bpf_task_work": true, "bpf_arena": true,
 }
 
 func (k *Kfuncs) read(fn *btf.Func) *Kfunc {
@@ -107,7 +110,7 @@ func (k *Kfuncs) param(f *Kfunc, proto *btf.FuncProto, i int, p btf.FuncParam) k
 	ends := func(suffix string) bool { return strings.HasSuffix(p.Name, suffix) }
 	ptr, isPtr := state.Strip(p.Type).(*btf.Pointer)
 	switch {
-	case ends("__ign"):
+	case ends("__ign"), ends("__prog"):
 		return a
 	case !isPtr:
 		a.kind = kfNumber
@@ -138,8 +141,14 @@ func (k *Kfuncs) param(f *Kfunc, proto *btf.FuncProto, i int, p btf.FuncParam) k
 		a.kind = kfIRQFlag
 	case ends("__const_str"), ends("__str"):
 		a.kind = kfConstString
-	case ends("__alloc"), ends("__refcounted_kptr"), ends("__map"), ends("__prog"), ends("__uninit"), ends("__arena"):
+	case ends("__map"):
+		a.kind = kfMap
+	case ends("__alloc"), ends("__refcounted_kptr"), ends("__uninit"), ends("__arena"):
 		a.kind = kfUnknown
+	case st != nil && st.Name == "bpf_wq":
+		a.kind = kfWorkQueue
+	case st != nil && st.Name == "bpf_res_spin_lock":
+		a.kind = kfLock
 	case st != nil && unknownTypes[st.Name]:
 		a.kind = kfUnknown
 	case f.CastCtx, st != nil && k.Ctx != nil && state.TypeName(st) == state.TypeName(k.Ctx):

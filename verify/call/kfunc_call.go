@@ -100,6 +100,12 @@ func (c *kfuncCall) arg(i int) fault.Fault {
 		return c.iter(i, a, r, v)
 	case kfIRQFlag:
 		return c.irqFlag(i, r, v)
+	case kfMap:
+		return c.mapPtr(i, v)
+	case kfWorkQueue:
+		return c.workQueue(r, v, c.wrong(i, "a bpf_wq in a map's value"))
+	case kfLock:
+		return c.resLock(r, v, c.wrong(i, "a bpf_res_spin_lock in a map's value"))
 	case kfConstString:
 		return c.constString(r, v, c.wrong(i, "a constant string"))
 	}
@@ -136,6 +142,15 @@ func (c *kfuncCall) number(i int, a *kfuncArg, r isa.Reg, v *state.Reg) fault.Fa
 
 // socketTypes are the kernel's structs behind pointers to sockets and maps.
 var socketTypes = map[state.Kind]string{state.Sock: "sock", state.SockCommon: "sock_common", state.TCPSock: "tcp_sock", state.MapPtr: "bpf_map"}
+
+func (c *kfuncCall) mapPtr(i int, v *state.Reg) fault.Fault {
+	wrong := c.wrong(i, "a map")
+	if v.Kind != state.MapPtr || v.Nullable {
+		return wrong
+	}
+	c.out.Map = int(v.Map)
+	return c.owned(v, wrong)
+}
 
 // typed reports whether v points to a typed kernel object.
 func typed(v *state.Reg) bool { return v.Kind == state.BTF || socketTypes[v.Kind] != "" }
@@ -267,6 +282,9 @@ func (c *kfuncCall) returns() fault.Fault {
 		return fault.Unsupported{What: "what kfunc " + f.Name + " returns"}
 	}
 	out.Ret = state.Number(scalar.Unknown)
+	if f.Lock == abi.TakesLock { // 0: the walk takes the other way as well
+		out.Ret = state.Constant(0)
+	}
 	return nil
 }
 
@@ -293,7 +311,7 @@ func (c *kfuncCall) pointerTo(t btf.Type) fault.Fault {
 	if f.Acquire {
 		return fault.Unsupported{What: "what kfunc " + f.Name + " returns"}
 	}
-	size := c.size
+	size, rdwr := c.size, c.rdwr || f.RetWritable
 	if size == 0 {
 		if _, void := t.(*btf.Void); void {
 			return fault.Unsupported{What: "what kfunc " + f.Name + " returns"}
@@ -305,7 +323,7 @@ func (c *kfuncCall) pointerTo(t btf.Type) fault.Fault {
 		size = n
 	}
 	out.Ret = state.Pointer(state.Mem)
-	out.Ret.Size, out.Ret.ReadOnly, out.Ret.Nullable, out.Ret.Ref = int32(size), !c.rdwr, f.RetNull, c.ref
+	out.Ret.Size, out.Ret.ReadOnly, out.Ret.Nullable, out.Ret.Ref = int32(size), !rdwr, f.RetNull, c.ref
 	if f.RetNull && c.ref != 0 {
 		return fault.Unsupported{What: "what kfunc " + f.Name + " returns"}
 	}

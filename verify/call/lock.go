@@ -76,6 +76,54 @@ func (c *checker) timer(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) faul
 	return nil
 }
 
+// workQueue judges the work queue that argument r points to.
+func (c *checker) workQueue(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) fault.Fault {
+	if _, f := c.field(r, v, abi.WorkQueue, wrong); f != nil {
+		return f
+	}
+	if c.l.Within(int(v.Map)) {
+		return fault.Unsupported{What: "work queues in maps within maps"}
+	}
+	c.owner = int(v.Map) + 1
+	return nil
+}
+
+// resLock judges the lock that argument r of a kernel function points to.
+func (c *kfuncCall) resLock(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) fault.Fault {
+	if _, f := c.field(r, v, abi.ResSpinLock, wrong); f != nil {
+		return f
+	}
+	l := state.Lock{Kind: state.ResSpinLock, Map: v.Map, ID: v.ID, Insn: c.insn}
+	if len(c.f.Args) > 1 {
+		l.Kind = state.ResSpinLockIRQ
+	}
+	held := c.s.Locks
+	if c.f.Lock == abi.TakesLock {
+		for _, h := range held {
+			if h.Kind != state.SpinLock && h.Map == l.Map && h.Type == l.Type && h.ID == l.ID {
+				return fault.LockState{Func: c.f.Name, Taken: h.Insn, Reason: fault.LockTwice}
+			}
+		}
+		c.out.Lock = &l
+		return nil
+	}
+	if len(held) == 0 {
+		return fault.LockState{Func: c.f.Name, Reason: fault.LockNone}
+	}
+	bad := fault.LockState{Func: c.f.Name, Taken: held[len(held)-1].Insn, Reason: fault.LockDifferent}
+	for i, h := range held {
+		if same(h, l) {
+			if i < len(held)-1 {
+				bad.Reason = fault.LockOrder
+				return bad
+			}
+			c.out.Unlock = true
+			return nil
+		}
+	}
+	return bad
+}
+
 // owned requires that a map is the one that holds the timer in the argument before.
 func (c *checker) owned(v *state.Reg, wrong fault.WrongArgument) fault.Fault {
 	if c.owner != 0 && int(v.Map) != c.owner-1 {
