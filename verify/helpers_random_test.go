@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/image"
 	"github.com/gtrace-dev/gtrace/internal/testkit"
@@ -30,6 +32,7 @@ var (
 var helperSections = []string{
 	"raw_tp", "socket", "tc", "xdp", "cgroup_skb/egress", "kprobe", "tracepoint", "perf_event", "sk_skb/stream_verdict", "sockops",
 	"cgroup/connect4", "cgroup/sysctl", "sk_msg", "lwt_xmit", "sk_reuseport", "flow_dissector", "cgroup/dev", "cgroup/setsockopt", "sk_lookup",
+	"tp_btf/sched_process_exec", "iter/task", "syscall",
 }
 
 // helperMaps are maps by name; only what a program names is made.
@@ -41,6 +44,7 @@ var helperMaps = map[string]string{
 	"dev": "type=devmap key=4 value=4 entries=4", "xsk": "type=xskmap key=4 value=4 entries=4", "cpu": "type=cpumap key=4 value=4 entries=4",
 	"outer": "type=array_of_maps key=4 value=4 entries=4\n.inner type=array key=4 value=16 entries=4", "pcpu": "type=percpu_array key=4 value=16 entries=4",
 	"lpm": "type=lpm_trie key=8 value=16 entries=4 flags=1", "reuse": "type=reuseport_sockarray key=4 value=4 entries=4", "cgst": "type=cgroup_storage key=16 value=8 entries=0",
+	"sks": "type=sk_storage key=4 value=8 entries=0 flags=1", "tsk": "type=task_storage key=4 value=8 entries=0 flags=1", "cgr": "type=cgrp_storage key=4 value=8 entries=0 flags=1",
 }
 
 // helperValues make a value in register %d; %[1]d. Those before the dash are of use for arguments of some kinds.
@@ -73,6 +77,7 @@ type helperGen struct {
 	at   abi.Attach
 	b    strings.Builder
 	maps []string
+	file int // offset of linux_binprm's file
 }
 
 func (g *helperGen) line(format string, args ...any) { fmt.Fprintf(&g.b, "\t"+format+"\n", args...) }
@@ -97,6 +102,12 @@ func (g *helperGen) objects() (give bool) {
 	g.line("r2 = r10\n\tr2 += -64\n\tr1 = map[hash] ll\n\tcall bpf_map_lookup_elem\n\t*(u64 *)(r10 - 72) = r0")
 	g.line("r2 = r10\n\tr2 += -64\n\tr1 = map[hash] ll\n\tcall bpf_map_lookup_elem\n\tr7 = r0\n\tif r7 == 0 goto out")
 	g.line("call bpf_get_current_task_btf\n\t*(u64 *)(r10 - 88) = r0\n\tr9 = 0\n\t*(u64 *)(r10 - 80) = r9")
+	switch { // other typed objects: a linux_binprm, its file and inode, a seq_file
+	case g.at.Expected == abi.AttachTraceRawTp:
+		g.line("r9 = *(u64 *)(r6 + 16)\n\tr1 = *(u64 *)(r9 + %d)\n\t*(u64 *)(r10 - 80) = r1", g.file)
+	case g.at.Expected == abi.AttachTraceIter:
+		g.line("r1 = *(u64 *)(r6 + 0)\n\tr9 = *(u64 *)(r1 + 0)")
+	}
 	if !g.has("sk_lookup_tcp") || g.r.Intn(2) == 0 {
 		return false
 	}
@@ -161,12 +172,17 @@ func (g *helperGen) after(h *abi.Helper, give bool) {
 	}
 }
 
-// helperProgram is the text of a program that calls a helper.
-func helperProgram(r *rand.Rand, section string, at abi.Attach, h *abi.Helper) string {
-	g := &helperGen{r: r, at: at, maps: []string{"hash"}}
+// text is a program that calls the helpers.
+func (g *helperGen) text(section string, calls []*abi.Helper) string {
 	give := g.objects()
-	g.call(h)
-	g.after(h, give)
+	for _, h := range calls[1:] { // their results are used by what follows, where they last
+		g.call(h)
+		if g.r.Intn(2) == 0 && !h.AcquiresRef {
+			g.line("*(u64 *)(r10 - %d) = r0", []int{8, 72, 80}[g.r.Intn(3)])
+		}
+	}
+	g.call(calls[0])
+	g.after(calls[0], give)
 	g.b.WriteString("out:\n\tr0 = 0\n\texit\n")
 	text := ".license GPL\n"
 	for _, n := range g.maps {
@@ -178,6 +194,67 @@ func helperProgram(r *rand.Rand, section string, at abi.Attach, h *abi.Helper) s
 	return text + ".section " + section + "\n.func prog\n" + g.b.String()
 }
 
+// pick is a helper that programs at a have and that this calls.
+func (g *helperGen) pick() *abi.Helper {
+	for {
+		h := abi.HelperByID(int32(1 + g.r.Intn(211)))
+		if h.Has(g.at) && h.ID != 8 && h.ID != 12 && h.Lock == abi.NoLock && !slices.Contains(h.Args, abi.ArgFuncPtr) {
+			return h
+		}
+	}
+}
+
+// helperImage makes a random program.
+func helperImage(t *testing.T, seed int64, target *image.Target, file int) (img *image.Image, what, text string) {
+	t.Helper()
+	r := rand.New(rand.NewSource(seed))
+	section := helperSections[r.Intn(len(helperSections))]
+	at, ok := abi.ParseSection(section)
+	if !ok {
+		t.Fatal(section)
+	}
+	g := &helperGen{r: r, at: at, maps: []string{"hash"}, file: file}
+	calls := []*abi.Helper{g.pick()}
+	for range max(0, r.Intn(4)-1) {
+		calls = append(calls, g.pick())
+	}
+	text = g.text(section, calls)
+	o, err := object.ParseAsm("random.s", text)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	for _, m := range o.Maps {
+		switch m.Type {
+		case abi.MapSKStorage, abi.MapTaskStorage, abi.MapCgrpStorage:
+			m.Key, m.Value = &btf.Int{Name: "int", Size: 4}, &btf.Int{Name: "long", Size: 8}
+		}
+	}
+	if img, err = image.Build(o, "prog", target); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return img, calls[0].Name + " in " + section, text
+}
+
+// fileOffset is where struct linux_binprm has its file.
+func fileOffset(t *testing.T, target *image.Target) int {
+	t.Helper()
+	spec, err := target.BTF()
+	if err != nil {
+		t.Skip(err)
+	}
+	var s *btf.Struct
+	if err := spec.TypeByName("linux_binprm", &s); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range s.Members {
+		if m.Name == "file" {
+			return int(m.Offset / 8)
+		}
+	}
+	t.Fatal("struct linux_binprm has no file")
+	return 0
+}
+
 func TestRandomHelpersAgainstKernel(t *testing.T) {
 	testkit.RequireBPF(t)
 	target, err := image.Running()
@@ -187,27 +264,10 @@ func TestRandomHelpersAgainstKernel(t *testing.T) {
 	if target.Version < abi.V(6, 18) {
 		t.Skip("skipped: the table of helpers is Linux 6.18's")
 	}
+	file := fileOffset(t, target)
 	same, accepted, unsupported, stricter := 0, 0, 0, 0
 	for i := range *helperCount {
-		r := rand.New(rand.NewSource(*randomSeed + int64(i)))
-		section := helperSections[r.Intn(len(helperSections))]
-		at, ok := abi.ParseSection(section)
-		if !ok {
-			t.Fatal(section)
-		}
-		h := abi.HelperByID(int32(1 + r.Intn(211)))
-		if !h.Has(at) || h.ID == 8 || h.ID == 12 || h.Lock != abi.NoLock || slices.Contains(h.Args, abi.ArgFuncPtr) {
-			continue
-		}
-		text := helperProgram(r, section, at, h)
-		o, err := object.ParseAsm("random.s", text)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, text)
-		}
-		img, err := image.Build(o, "prog", target)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, text)
-		}
+		img, what, text := helperImage(t, *randomSeed+int64(i), target, file)
 		_, ours := verify.Verify(context.Background(), img, verify.Options{})
 		if errors.As(ours, new(*verify.Unsupported)) {
 			unsupported++
@@ -229,10 +289,10 @@ func TestRandomHelpersAgainstKernel(t *testing.T) {
 			}
 			continue
 		case ours == nil:
-			t.Errorf("seed %d, %s in %s: we accept, the kernel: %v", i, h.Name, section, theirs)
+			t.Errorf("seed %d, %s: we accept, the kernel: %v", i, what, theirs)
 		default:
 			stricter++
-			t.Logf("seed %d, %s in %s: the kernel accepts, we: %v", i, h.Name, section, ours)
+			t.Logf("seed %d, %s: the kernel accepts, we: %v", i, what, ours)
 		}
 		if *helperShow {
 			t.Log(text)
