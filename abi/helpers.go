@@ -190,7 +190,7 @@ var helpers = [...]Helper{
 	175: {ID: 175, Name: "bpf_task_pt_regs", Args: []ArgKind{ArgBTF}, Ret: RetBTF, Type: "task_struct", RetType: "pt_regs", GPL: true, Since: V(5, 15)},
 	176: {ID: 176, Name: "bpf_get_branch_snapshot", Args: []ArgKind{ArgUninitMem, ArgConstSizeOrZero, ArgAnything}, GPL: true, Since: V(5, 16)},
 	177: {ID: 177, Name: "bpf_trace_vprintk", Args: []ArgKind{ArgMem, ArgConstSize, ArgMemOrNull, ArgConstSizeOrZero}, Perfmon: true, GPL: true, Since: V(5, 16)},
-	178: {ID: 178, Name: "bpf_skc_to_unix_sock", Args: []ArgKind{ArgAnySock}, Ret: RetBTFOrNull, RetType: "unix_sock", CastArg: 1, Since: V(5, 16), Progs: progsLikeSkcToTcp6Sock},
+	178: {ID: 178, Name: "bpf_skc_to_unix_sock", Args: []ArgKind{ArgAnySock}, Ret: RetBTFOrNull, RetType: "unix_sock", Since: V(5, 16), Progs: progsLikeSkcToTcp6Sock},
 	179: {ID: 179, Name: "bpf_kallsyms_lookup_name", Args: []ArgKind{ArgMem, ArgConstSizeOrZero, ArgAnything, ArgUninitU64}, Since: V(5, 16), Progs: progsSyscall},
 	180: {ID: 180, Name: "bpf_find_vma", Args: []ArgKind{ArgBTF, ArgAnything, ArgFuncPtr, ArgStackOrNull, ArgAnything}, Type: "task_struct", Callback: callbackVMA, Since: V(5, 17)},
 	181: {ID: 181, Name: "bpf_loop", Args: []ArgKind{ArgAnything, ArgFuncPtr, ArgStackOrNull, ArgAnything}, Callback: callbackLoop, Since: V(5, 17)},

@@ -154,3 +154,35 @@ func (p *protoTest) socket(t *testing.T, a *asm, at Attach, kind ArgKind) (ok, g
 	a.op(0x79, 9, 6, off, 0).op(0x55, 9, 0, 2, 0).exit()
 	return true, false
 }
+
+// Views of a socket stand for its reference where the table says so, and no others.
+func TestCastsKernel(t *testing.T) {
+	p := newProtoTest(t)
+	at := Attach{Type: SchedCLS}
+	views := 0
+	for id := range helpers {
+		h := HelperByID(int32(id))
+		if h == nil || !h.Has(at) || !h.needs().sock || h.Ret == RetInteger || h.Ret == RetVoid || h.Ret == RetMapValueOrNull {
+			continue
+		}
+		a := &asm{fixup: -1}
+		a.reg(6, 1)
+		for off := int16(-64); off < 0; off += 8 {
+			a.op(0x7a, 10, 0, off, 0)
+		}
+		if _, give := p.socket(t, a, at, h.Args[0]); !give {
+			t.Fatal("no socket with a reference")
+		}
+		a.reg(1, 9).call(h.ID).op(0x15, 0, 0, 3, 0) // a view: it is released in the socket's place
+		a.reg(1, 0).call(86).op(0x05, 0, 0, 2, 0)
+		a.reg(1, 9).call(86).exit()
+		log, err := tryLoad(at, 0, a.code, "GPL", p.buf)
+		if (err == nil) != (h.CastArg != 0) {
+			t.Errorf("%s: the view can be released: %v, table: %v\n%s", h.Name, err == nil, h.CastArg != 0, log)
+		}
+		views++
+	}
+	if views < 8 {
+		t.Errorf("only %d views tested", views)
+	}
+}

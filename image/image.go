@@ -29,6 +29,8 @@ type Target struct {
 	Config  map[string]string // CONFIG_X → y, m, a number or a quoted string; nil: see LoadConfig
 	// LoadConfig yields Config when something needs it and Config is nil; nil: there is none.
 	LoadConfig func() (map[string]string, error)
+	// CPUs is how many CPUs the kernel numbers; nil or 0: not known.
+	CPUs func() int
 	// LoadLockdown yields the lockdown in force; nil: what Config says.
 	LoadLockdown func() abi.Lockdown
 	// Symbols yields the kernel's symbol table (/proc/kallsyms): addresses by name; nil: there is none.

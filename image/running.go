@@ -43,7 +43,7 @@ func Running() (*Target, error) {
 		Arch:  runtime.GOARCH, Release: release, Version: v, Name: v.String() + " (running kernel's BTF)",
 		Privileged: true, BTF: runningBTF,
 		LoadConfig: sync.OnceValues(func() (map[string]string, error) { return readConfig(release) }),
-		Symbols:    runningSymbols, LoadLockdown: sync.OnceValue(runningLockdown),
+		Symbols:    runningSymbols, LoadLockdown: sync.OnceValue(runningLockdown), CPUs: sync.OnceValue(runningCPUs),
 	}, nil
 }
 

@@ -53,7 +53,7 @@ func (t *Target) UseConfig(file string) error {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	t.note("configuration of " + file)
-	t.LoadConfig, t.LoadLockdown, t.Symbols = nil, nil, nil
+	t.LoadConfig, t.LoadLockdown, t.CPUs, t.Symbols = nil, nil, nil, nil
 	return nil
 }
 

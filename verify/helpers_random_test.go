@@ -25,7 +25,7 @@ var (
 )
 
 // This file calls helpers with arguments of every kind, right and wrong, and
-// (but for 8, whose result depends on the CPUs of the machine, and for tail calls)
+// (but for tail calls, locks and callbacks)
 // compares the verdicts with the kernel's.
 
 // helperSections are program types that this can be loaded as.
@@ -198,7 +198,7 @@ func (g *helperGen) text(section string, calls []*abi.Helper) string {
 func (g *helperGen) pick() *abi.Helper {
 	for {
 		h := abi.HelperByID(int32(1 + g.r.Intn(211)))
-		if h.Has(g.at) && h.ID != 8 && h.ID != 12 && h.Lock == abi.NoLock && !slices.Contains(h.Args, abi.ArgFuncPtr) {
+		if h.Has(g.at) && h.ID != 12 && h.Lock == abi.NoLock && !slices.Contains(h.Args, abi.ArgFuncPtr) {
 			return h
 		}
 	}

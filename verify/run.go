@@ -111,7 +111,7 @@ func (w *walk) prepare() string {
 	w.rules = call.Rules{
 		Program: row, Attach: img.Attach, License: img.License, GPL: slices.Contains(gplLicenses, img.License),
 		Version: t.Version, May: w.may, Pseudo: t.Engine == image.EngineUser, Kernel: w.kernelFuncs(),
-		Built: t.Built, Lockdown: sync.OnceValue(t.Lockdown),
+		Built: t.Built, Lockdown: sync.OnceValue(t.Lockdown), CPUs: cpus(t),
 	}
 	maps, inner := withInner(img.Maps)
 	special := make([][]mem.Special, len(maps))
@@ -127,6 +127,19 @@ func (w *walk) prepare() string {
 		KernelType:   func(id uint32) (btf.Type, error) { return kernelType(t, id) },
 	}
 	return ""
+}
+
+// maxCPUs is the most CPUs that a kernel can be built for.
+const maxCPUs = 8192
+
+// cpus is how many CPUs the target numbers, at most.
+func cpus(t *image.Target) int {
+	if t.CPUs != nil {
+		if n := t.CPUs(); n > 0 {
+			return n
+		}
+	}
+	return maxCPUs
 }
 
 func kernelStruct(t *image.Target, name string) (btf.Type, error) {

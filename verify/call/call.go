@@ -46,6 +46,7 @@ type Rules struct {
 	// Built is the value of an option of the kernel's configuration, and whether that is known.
 	Built    func(option string) (value string, known bool)
 	Lockdown func() abi.Lockdown
+	CPUs     int // how many the kernel numbers, at most
 }
 
 // Effects is what a call that was found right does.
@@ -86,10 +87,12 @@ func Helper(id int32, r *Rules) (*Proto, fault.Fault) {
 		return nil, lateHelper(h, r)
 	case !r.May.BPF && !h.ForAll():
 		return nil, fault.PrivilegedOnly{What: "calls of " + h.Name, Capability: "CAP_BPF or CAP_PERFMON"}
-	case !h.Has(r.Attach), h.Sleepable && !r.Attach.Sleepable:
+	case !h.Has(r.Attach):
 		return nil, fault.ForbiddenHelper{Func: h.Name, Program: r.Program.Name}
 	case h.GPL && !r.GPL:
 		return nil, fault.GPLHelper{Func: h.Name, License: r.License}
+	case h.Sleepable && !r.Attach.Sleepable:
+		return nil, fault.SleepInAtomic{Func: h.Name}
 	case h.Callback == nil && slices.Contains(h.Args, abi.ArgFuncPtr):
 		return nil, fault.Unsupported{What: "helper " + h.Name}
 	}
@@ -138,9 +141,6 @@ const (
 	processorID = 8
 )
 
-// maxCPUs is the most that a kernel can be built for; the kernel itself knows how many there are.
-const maxCPUs = 8192
-
 // Pseudo finds the prototype of one of gtrace's own kfuncs.
 func Pseudo(id int32, r *Rules) (*Proto, fault.Fault) {
 	for i := range abi.Kfuncs {
@@ -156,7 +156,7 @@ func Pseudo(id int32, r *Rules) (*Proto, fault.Fault) {
 
 // Check judges a call of p in state s. types are the types that gtrace_user_cast names.
 func Check(s *state.State, l *mem.Layout, p *Proto, insn int, types []object.UserType, r *Rules) (*Effects, fault.Fault) {
-	c := &checker{s: s, l: l, p: p, insn: insn, version: r.Version, row: r.Program, out: &Effects{Map: -1}, types: types}
+	c := &checker{s: s, l: l, p: p, insn: insn, version: r.Version, cpus: uint64(r.CPUs), row: r.Program, out: &Effects{Map: -1}, types: types}
 	for i, kind := range p.Args {
 		if f := c.argument(i, kind); f != nil {
 			return nil, f
@@ -189,6 +189,7 @@ type checker struct {
 	p       *Proto
 	insn    int
 	version abi.Version
+	cpus    uint64
 	row     *abi.Program
 	out     *Effects
 	types   []object.UserType

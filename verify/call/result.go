@@ -24,7 +24,7 @@ func (c *checker) result() fault.Fault {
 	case abi.RetInteger:
 		out.Ret = state.Number(scalar.Unknown)
 		if c.p.ID == processorID && c.version >= abi.V(6, 12) {
-			out.Ret = state.Number(scalar.Unsigned(0, maxCPUs-1))
+			out.Ret = state.Number(scalar.Unsigned(0, c.cpus-1))
 		}
 		if c.p.Helper != nil && c.p.Helper.LengthOrError {
 			v := scalar.Signed(-4095, int64(c.maxSize))

@@ -98,6 +98,17 @@ func (f ForbiddenHelper) String() string {
 	return fmt.Sprintf("programs of type %s can't call %s", f.Program, f.Func)
 }
 
+// SleepInAtomic is a call that may sleep from a program that may not.
+type SleepInAtomic struct {
+	mark
+	Func string
+}
+
+func (SleepInAtomic) Code() string { return "sleep-in-atomic" }
+func (f SleepInAtomic) String() string {
+	return fmt.Sprintf("%s may sleep, this program may not: programs that may have sections that end in .s", f.Func)
+}
+
 // GPLHelper is a call of a helper for programs under a GPL-compatible license from one that is not.
 type GPLHelper struct {
 	mark

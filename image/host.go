@@ -1,9 +1,10 @@
 package image
 
-// Defines what of a kernel's configuration and lockdown decides which helpers it has.
+// Defines what of a kernel's host, configuration and lockdown decides what its programs may do.
 
 import (
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/gtrace-dev/gtrace/abi"
@@ -47,4 +48,18 @@ func runningLockdown() abi.Lockdown {
 		return abi.LockdownConfidentiality
 	}
 	return abi.LockdownNone
+}
+
+// runningCPUs is one more than the highest number of a CPU that the running kernel could get: "0-3,8-11".
+func runningCPUs() int {
+	b, err := os.ReadFile("/sys/devices/system/cpu/possible")
+	if err != nil {
+		return 0
+	}
+	list := strings.TrimSpace(string(b))
+	n, err := strconv.Atoi(list[strings.LastIndexAny(list, ",-")+1:])
+	if err != nil {
+		return 0
+	}
+	return n + 1
 }
