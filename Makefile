@@ -27,7 +27,14 @@ bench: build ## the figures of docs/figures.md, printed with their method
 parity: ## our verdicts beside the running kernel's over its selftests; PARITY='-only verifier_*'
 	$(GO) run ./internal/parity $(PARITY)
 
-help:
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/:/'
+exhaustive: ## every operation on every known bits of 6 bits and every range of 4: minutes
+	$(GO) test ./verify/tnum -bits 6
+	$(GO) test ./verify/scalar -run Exhaustive -bits 4
 
-.PHONY: build test lint fuzz bench parity help
+mutants: ## known verifier bugs put back, each of which a test must find; MUTANTS='-only precision'
+	$(GO) run ./internal/mutants $(MUTANTS)
+
+help:
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/'
+
+.PHONY: build test lint fuzz bench parity exhaustive mutants help

@@ -34,6 +34,7 @@ var rooms = map[string][]string{
 	"internal/x86":     {},
 	"internal/bench":   nil, // programs for figures: may use anything
 	"internal/parity":  nil, // a program that measures: may use anything
+	"internal/mutants": {},
 	"internal/testkit": nil, // test code: may use anything
 }
 

@@ -59,6 +59,7 @@ func (w *walk) turns() prune.Rules {
 			return old.MayGotos != cur.MayGotos || old.Unrolls != cur.Unrolls || unrolls(old, cur)
 		},
 		UninitStack: w.layout.UninitStack,
+		Off:         w.opts.NoPrune,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/gtrace-dev/gtrace/image"
 	"github.com/gtrace-dev/gtrace/internal/testkit/sound"
 	"github.com/gtrace-dev/gtrace/isa"
+	"github.com/gtrace-dev/gtrace/object"
 	"github.com/gtrace-dev/gtrace/verify"
 	"github.com/gtrace-dev/gtrace/vm"
 	host "github.com/gtrace-dev/gtrace/vm/helper"
@@ -111,18 +112,25 @@ func fill(r *rand.Rand, byName map[string]*maps.Map) {
 	}
 }
 
-func TestRandomSound(t *testing.T) {
+// testMaps makes maps for programs to run on.
+func testMaps(t *testing.T, defs []*object.Map) map[string]*maps.Map {
+	t.Helper()
 	mem, err := maps.NewMemory()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mem.Close()
+	t.Cleanup(func() { mem.Close() })
 	byName := map[string]*maps.Map{}
-	for _, def := range randomMaps {
+	for _, def := range defs {
 		if byName[def.Name], err = mem.Create(def); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return byName
+}
+
+func TestRandomSound(t *testing.T) {
+	byName := testMaps(t, randomMaps)
 	target := &image.Target{Version: abi.V(6, 18), Privileged: true, Arch: "amd64"}
 	accepted, large, compared := 0, 0, 0
 	for i := range *soundCount {

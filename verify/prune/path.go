@@ -47,6 +47,9 @@ func (p *Path) Fork() Path {
 
 // Log notes a step.
 func (p *Path) Log(s Step) {
+	if p.t.rules.Off {
+		return
+	}
 	p.log = append(p.log, s)
 	if s.HasSlot || len(s.Linked) > 0 || p.t.g.Joint[s.Insn] {
 		p.history++

@@ -84,7 +84,7 @@ const maxFrames = 16
 
 // Exact records that the verdict rests on the value of places, as they are before the next step.
 func (p *Path) Exact(_ []isa.Insn, places ...Place) {
-	if p.t == nil {
+	if p.t.rules.Off {
 		return
 	}
 	need := p.t.fresh()

@@ -40,6 +40,8 @@ type Rules struct {
 	Converges func(turn cfg.Turn, old, cur *state.State) bool
 	// Unrolls reports whether equal states differ in how far such a loop went.
 	Unrolls func(old, cur *state.State) bool
+	// Off: Visit is not called, and paths need no log.
+	Off bool
 	// UninitStack: stack that was never written may be read.
 	UninitStack bool
 }

@@ -1,9 +1,12 @@
 package tnum
 
 import (
+	"flag"
 	"math/rand"
 	"testing"
 )
+
+var width = flag.Uint("bits", 4, "width of the numbers that are checked exhaustively")
 
 type binop struct {
 	name string
@@ -46,7 +49,7 @@ func members(t T, f func(uint64)) {
 }
 
 func TestExhaustiveSmall(t *testing.T) {
-	const w = 4
+	w := *width
 	for _, op := range binops {
 		each(w, func(a T) {
 			each(w, func(b T) {
@@ -67,7 +70,7 @@ func TestExhaustiveSmall(t *testing.T) {
 }
 
 func TestExhaustiveRelations(t *testing.T) {
-	const w = 4
+	w := *width
 	each(w, func(a T) {
 		each(w, func(b T) {
 			in, common := true, false

@@ -51,20 +51,24 @@ func Walk(img *image.Image, limit int) (*Seen, error) {
 		s.Count++
 	}})
 	var r *verify.Rejection
-	if errors.As(err, &r) {
-		switch f := r.Fault.(type) {
-		case fault.TooComplex:
-			err = ErrIncomplete
-		case fault.PointerArithmetic:
-			if f.Reason == fault.ArithRange {
-				err = ErrIncomplete
-			}
-		}
+	if errors.As(err, &r) && Incomplete(r) {
+		err = ErrIncomplete
 	}
 	if broken != nil {
 		return nil, broken
 	}
 	return s, err
+}
+
+// Incomplete reports whether a rejection means ErrIncomplete.
+func Incomplete(r *verify.Rejection) bool {
+	switch f := r.Fault.(type) {
+	case fault.TooComplex:
+		return true
+	case fault.PointerArithmetic:
+		return f.Reason == fault.ArithRange
+	}
+	return false
 }
 
 // Run compares one run at a time with what was seen.
