@@ -86,7 +86,7 @@ func lsm(img *image.Image, row abi.Program, target *mem.Target) (*abi.Program, *
 	if hook.Untrusted {
 		target.Trust = state.Legacy
 	}
-	target.Result = mem.AnyResult
+	target.Result, target.Notes = mem.AnyResult, nameNotes(target.Proto)
 	void := state.IsVoid(target.Proto.Return)
 	if row.Expected == abi.AttachLSMCgroup {
 		if void {
@@ -190,6 +190,11 @@ func stubNotes(img *image.Image, stub string) ([]abi.ArgNote, error) {
 	if !ok {
 		return nil, nil
 	}
+	return nameNotes(proto), nil
+}
+
+// nameNotes are the notes that the endings of parameters' names make.
+func nameNotes(proto *btf.FuncProto) []abi.ArgNote {
 	notes := make([]abi.ArgNote, len(proto.Params))
 	for i, p := range proto.Params {
 		switch {
@@ -199,7 +204,7 @@ func stubNotes(img *image.Image, stub string) ([]abi.ArgNote, error) {
 			notes[i] = abi.ArgReference
 		}
 	}
-	return notes, nil
+	return notes
 }
 
 // attachable judges whether there can be such a program at all.
