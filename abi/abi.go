@@ -158,9 +158,11 @@ const (
 // Flags of maps (include/uapi/linux/bpf.h: BPF_F_*).
 const (
 	MapNoPrealloc uint32 = 1 << 0
-	MapRdonlyProg uint32 = 1 << 7
-	MapMmapable   uint32 = 1 << 10
-	MapInnerMap   uint32 = 1 << 12 // an array within a map: each may have another length
+	// MapStackBuildID: stack traces of build ids instead of addresses.
+	MapStackBuildID uint32 = 1 << 5
+	MapRdonlyProg   uint32 = 1 << 7
+	MapMmapable     uint32 = 1 << 10
+	MapInnerMap     uint32 = 1 << 12 // an array within a map: each may have another length
 )
 
 // PerCPU reports whether a map of type t has one value per CPU.

@@ -268,6 +268,9 @@ func (l *linker) mapRef(at int, name string, pseudo isa.Reg, off int64) error {
 		if since := abi.MapSince(m.Type); since > l.t.Version && l.t.Engine == EngineKernel {
 			return younger(fmt.Sprintf("map %s of type %v", m.Name, m.Type), since)
 		}
+		if why := abi.MapDefinition(m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags); why != "" && m.Section == "" {
+			return fmt.Errorf("map %s: the kernel would not make it: %s", m.Name, why)
+		}
 		i = len(l.img.Maps)
 		l.maps[name] = i
 		l.img.Maps = append(l.img.Maps, m)

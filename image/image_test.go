@@ -108,6 +108,13 @@ func config(name string, typ btf.Type, weak bool) *object.Object {
 	return o
 }
 
+// withMap is a program that loads map m.
+func withMap(m *object.Map) *object.Object {
+	o := one(append(wide(1), exit), object.Reloc{Kind: object.RelocMap, Symbol: m.Name})
+	o.Maps = []*object.Map{m}
+	return o
+}
+
 func TestErrors(t *testing.T) {
 	far := append(wide(1), exit)
 	big := one([]isa.Insn{exit})
@@ -133,6 +140,7 @@ func TestErrors(t *testing.T) {
 		{"pseudo-kfunc", one([]isa.Insn{call, exit}, object.Reloc{Kind: object.RelocKfunc, Symbol: "gtrace_fault"}), "gtrace_fault on the kernel", true},
 		{"untyped ksym", one(far, object.Reloc{Kind: object.RelocKsym, Symbol: "jiffies"}), "no type", true},
 		{"config", conf, "CONFIG_NOPE", true},
+		{"map definition", withMap(&object.Map{Name: "m", Type: abi.MapArray, KeySize: 8, ValueSize: 8, MaxEntries: 1}), "would not make it: keys of 8 bytes", false},
 	} {
 		_, err := Build(c.o, "p", noBTF(t))
 		var u *Unsupported
