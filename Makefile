@@ -25,7 +25,10 @@ bench: build ## the figures of docs/figures.md, printed with their method
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./internal/bench
 
 parity: ## our verdicts beside the running kernel's over its selftests; PARITY='-only verifier_*'
-	$(GO) run ./internal/parity $(PARITY)
+	$(GO) run ./internal/parity -peak 5 $(PARITY)
+
+parity-vm: ## the same for real 6.1 and 6.12 kernels, and without privilege, by tables of their verdicts; PARITY='-record' asks them (PARITY_VMTEST=vmtest)
+	@for k in '-target 6.1' '-target 6.12' '-target 6.12 -unprivileged'; do echo "== parity $$k"; $(GO) run ./internal/parity $$k $(PARITY) || exit 1; done
 
 exhaustive: ## every operation on every known bits of 6 bits and every range of 4: minutes
 	$(GO) test ./verify/tnum -bits 6
@@ -37,4 +40,4 @@ mutants: ## known verifier bugs put back, each of which a test must find; MUTANT
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/'
 
-.PHONY: build test lint fuzz bench parity exhaustive mutants help
+.PHONY: build test lint fuzz bench parity parity-vm exhaustive mutants help

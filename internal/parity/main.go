@@ -14,6 +14,8 @@ import (
 
 type options struct {
 	only, list, csv, target, guest string
+	one                            string
+	peak                           int
 	unprivileged, record           bool
 	limit                          time.Duration
 }
@@ -33,6 +35,8 @@ func main() {
 	flag.StringVar(&o.target, "target", "", "judge for a real `kernel`, 6.1 or 6.12, by the table of its verdicts")
 	flag.BoolVar(&o.unprivileged, "unprivileged", false, "load without privilege what states something of that; on 6.12 unless -target names another")
 	flag.BoolVar(&o.record, "record", false, "with -target: have the kernel judge in a virtual machine (PARITY_VMTEST), and write the table anew")
+	flag.IntVar(&o.peak, "peak", 0, "also measure the memory for the `n` largest programs")
+	flag.StringVar(&o.one, "one", "", "verify one program, `OBJECT:PROGRAM`, for -peak")
 	flag.StringVar(&o.guest, "guest", "", "in the virtual machine: do the job in this `file`")
 	flag.DurationVar(&o.limit, "limit", 30*time.Second, "how long gtrace may take for a program")
 	flag.Parse()
@@ -47,6 +51,9 @@ func main() {
 func measure(ctx context.Context, o options, w, progress io.Writer) error {
 	if o.guest != "" {
 		return guest(ctx, o.guest, progress)
+	}
+	if o.one != "" {
+		return one(ctx, o)
 	}
 	if o.list != "" && outcomes[o.list] == "" && codeLists[o.list] == "" {
 		return fmt.Errorf("-list %s: expected reject, accept, unsupported, error, left-out, code or class", o.list)
@@ -91,6 +98,12 @@ func measure(ctx context.Context, o options, w, progress io.Writer) error {
 		list(w, rows, o.list)
 		return nil
 	}
+	if o.peak > 0 {
+		if err := k.peaks(ctx, subjects, rows, o.peak, w); err != nil {
+			return err
+		}
+	}
 	report(w, rows)
+	fmt.Fprintf(w, "%s %s against %s\n", sourcePackage, c.version, k.target.Name)
 	return nil
 }

@@ -38,61 +38,94 @@ func (r *row) outcome() string {
 	return falseReject
 }
 
-// families sort tests by what they are about; first match wins. Owned ones are
-// about the ownership of typed objects, which is scored apart.
+// scope is what a score is for.
+type scope string
+
+const (
+	scopeVerifier scope = "verifier_*"                 // the verifier's own tests
+	scopePlain    scope = "plain"                      // tracing, networking and helper programs
+	scopeOwned    scope = "ownership of typed objects" // scored apart: another piece of work
+	scopeHID      scope = "HID"                        // of drivers/hid/bpf
+)
+
+// families sort tests by what they are about; first match wins. Those in
+// scopeOwned say why they are.
 var families = []struct {
 	name  string
-	owned bool
+	scope scope
 	match *regexp.Regexp
 }{
-	{"verifier_*", false, regexp.MustCompile(`^verifier_`)},
-	{"linked_list", true, regexp.MustCompile(`^linked_(list|funcs)`)},
-	{"rbtree", true, regexp.MustCompile(`^rbtree|refcounted_kptr`)},
-	{"kptr, percpu_alloc", true, regexp.MustCompile(`kptr|percpu_alloc|mem_alloc`)},
-	{"cpumask", true, regexp.MustCompile(`cpumask`)},
-	{"dynptr", true, regexp.MustCompile(`dynptr`)},
-	{"exceptions", true, regexp.MustCompile(`^exceptions`)},
-	{"locks, preempt, RCU", true, regexp.MustCompile(`spin_lock|preempt|rcu_read|irq`)},
-	{"timer, wq", true, regexp.MustCompile(`timer|^wq`)},
-	{"arena", true, regexp.MustCompile(`arena`)},
-	{"struct_ops", true, regexp.MustCompile(`struct_ops|^bpf_(cubic|dctcp|cc_|tcp_nogpl)|^tcp_ca|unsupported_ops`)},
-	{"iterators", true, regexp.MustCompile(`^iters|^bpf_iter|_iter(_|$)|^cgroup_iter|iter_`)},
-	{"kfuncs, trust, ksyms", true, regexp.MustCompile(`kfunc|ksyms|trusted|nested_|^type_cast|^test_bpf_nf|rdonly`)},
-	{"lsm", true, regexp.MustCompile(`lsm|ima|sign|_sig|xattr`)},
-	{"xdp", false, regexp.MustCompile(`xdp`)},
-	{"net, cgroup, sock", false, regexp.MustCompile(`sock|^sk|tcp|udp|cgroup|cgrp|tc_|_tc|bind|connect|getpeername|recvmsg|sendmsg|lwt|net|flow|skb|ip_|cg_|egress|seg6`)},
-	{"tail calls, freplace", false, regexp.MustCompile(`tailcall|freplace`)},
-	{"subprograms", false, regexp.MustCompile(`func|subprog|call`)},
-	{"large programs", false, regexp.MustCompile(`pyperf|strobemeta|profiler|verif_scale|loop|test_l4lb|test_jhash`)},
-	{"CO-RE, BTF", false, regexp.MustCompile(`core_|btf`)},
-	{"ring buffer", false, regexp.MustCompile(`ringbuf`)},
-	{"maps", false, regexp.MustCompile(`map|array|local_storage|hash`)},
-	{"tracing attach kinds", false, regexp.MustCompile(`trac|kprobe|uprobe|fentry|fexit|fmod|usdt|attach|perf|raw_tp|cookie`)},
+	{"HID", scopeHID, regexp.MustCompile(`^hid/`)},
+	{"verifier_*", scopeVerifier, regexp.MustCompile(`^verifier_`)},
+	// Objects from bpf_obj_new that lists and trees own.
+	{"linked_list", scopeOwned, regexp.MustCompile(`^linked_(list|funcs)`)},
+	{"rbtree", scopeOwned, regexp.MustCompile(`^rbtree|refcounted_kptr`)},
+	// Objects that maps own, and kernel objects that are acquired and released.
+	{"kptr, percpu_alloc", scopeOwned, regexp.MustCompile(`kptr|percpu_alloc|mem_alloc`)},
+	{"cpumask", scopeOwned, regexp.MustCompile(`cpumask`)},
+	{"kfuncs, trust, ksyms", scopeOwned, regexp.MustCompile(`kfunc|ksyms|trusted|nested_|^type_cast|^test_bpf_nf|rdonly`)},
+	// Objects on the stack, which calls make and destroy.
+	{"dynptr", scopeOwned, regexp.MustCompile(`dynptr`)},
+	{"iterators", scopeOwned, regexp.MustCompile(`^iters(_|$)`)},
+	// Who gives back what is owned when a program is thrown out of.
+	{"exceptions", scopeOwned, regexp.MustCompile(`^exceptions`)},
+	// Objects are only safe within these regions.
+	{"locks, preempt, RCU", scopeOwned, regexp.MustCompile(`spin_lock|preempt|rcu_read|irq`)},
+	// Objects within map values that call back later.
+	{"timer, wq", scopeOwned, regexp.MustCompile(`timer|^wq`)},
+	{"arena", scopeOwned, regexp.MustCompile(`arena`)},
+	// Programs that stand for functions of the kernel's objects.
+	{"struct_ops", scopeOwned, regexp.MustCompile(`struct_ops|^bpf_(cubic|dctcp|cc_|tcp_nogpl)|^tcp_ca|unsupported_ops`)},
+	{"bpf_iter", scopePlain, regexp.MustCompile(`^bpf_iter|_iter(_|$)|^cgroup_iter|iter_`)},
+	{"lsm", scopePlain, regexp.MustCompile(`lsm|ima|sign|_sig|xattr`)},
+	{"xdp", scopePlain, regexp.MustCompile(`xdp`)},
+	{"net, cgroup, sock", scopePlain, regexp.MustCompile(`sock|^sk|tcp|udp|cgroup|cgrp|tc_|_tc|bind|connect|getpeername|recvmsg|sendmsg|lwt|net|flow|skb|ip_|cg_|egress|seg6`)},
+	{"tail calls, freplace", scopePlain, regexp.MustCompile(`tailcall|freplace`)},
+	{"subprograms", scopePlain, regexp.MustCompile(`func|subprog|call`)},
+	{"large programs", scopePlain, regexp.MustCompile(`pyperf|strobemeta|profiler|verif_scale|loop|test_l4lb|test_jhash`)},
+	{"CO-RE, BTF", scopePlain, regexp.MustCompile(`core_|btf`)},
+	{"ring buffer", scopePlain, regexp.MustCompile(`ringbuf`)},
+	{"maps", scopePlain, regexp.MustCompile(`map|array|local_storage|hash`)},
+	{"tracing attach kinds", scopePlain, regexp.MustCompile(`trac|kprobe|uprobe|fentry|fexit|fmod|usdt|attach|perf|raw_tp|cookie`)},
 }
 
 const otherFamily = "other"
 
-func familyOf(test string) (name string, owned bool) {
+func familyOf(test string) (name string, in scope) {
 	for _, f := range families {
 		if f.match.MatchString(test) {
-			return f.name, f.owned
+			return f.name, f.scope
 		}
 	}
-	return otherFamily, false
+	return otherFamily, scopePlain
 }
 
 // sums are the figures of a set of programs.
 type sums struct {
 	Programs, Agree, FalseReject, FalseAccept, Unsupported, Failed, LeftOut, Panics int
 
-	// Over programs that both accept: instructions processed, and µs.
+	// Over programs that both accept: instructions processed, and µs; and the
+	// quotients of each program's time.
 	KernelInsns, Insns, KernelUS, US int
+	Times                            []float64
+
+	// What tests state, and who agrees with that.
+	Stated, KernelAsStated, OursAsStated int
 }
 
 func (s *sums) add(r *row) {
 	s.Programs++
 	if r.Ours.Panic {
 		s.Panics++
+	}
+	if r.Stated.Verdict != "" && r.Kernel.Verdict != leftOut {
+		s.Stated++
+		if r.Kernel.Verdict == r.Stated.Verdict {
+			s.KernelAsStated++
+		}
+		if r.Ours.Verdict == r.Stated.Verdict {
+			s.OursAsStated++
+		}
 	}
 	switch r.outcome() {
 	case agree:
@@ -102,6 +135,9 @@ func (s *sums) add(r *row) {
 			s.Insns += r.Ours.Insns
 			s.KernelUS += r.Kernel.TimeUS
 			s.US += r.Ours.TimeUS
+			if r.Kernel.TimeUS > 0 {
+				s.Times = append(s.Times, ratio(r.Ours.TimeUS, r.Kernel.TimeUS))
+			}
 		}
 	case falseReject:
 		s.FalseReject++
@@ -132,6 +168,15 @@ func ratio(a, b int) float64 {
 		return 0
 	}
 	return float64(a) / float64(b)
+}
+
+// quantile is the value that a share q of list does not exceed.
+func quantile(list []float64, q float64) float64 {
+	if len(list) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(list))
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
 // count is how often something was said, with one example.

@@ -198,20 +198,35 @@ func (c *cache) typesHeader(ctx context.Context, types, file string) error {
 	})
 }
 
-// hidTypes gets the types of a kernel that has HID programs, which this one may not have.
-func (c *cache) hidTypes(ctx context.Context) error {
-	k, err := findKernel("6.12")
-	if err != nil {
-		return nil // then they are compiled with this kernel's, if they can be
-	}
-	return c.typesHeader(ctx, filepath.Join(k.dir, "vmlinux.btf"), c.kernel("inc/hid/vmlinux.h"))
+// hidTypes writes the kernel's types with those of HID programs, which it may
+// lack (CONFIG_HID_BPF), from the package's header.
+func (c *cache) hidTypes() error {
+	return once(c.kernel("inc/hid/vmlinux.h"), func(tmp string) error {
+		have, err := os.ReadFile(c.kernel("inc/vmlinux.h"))
+		if err != nil {
+			return err
+		}
+		header, err := os.ReadFile(c.src("include/linux/hid_bpf.h"))
+		if err != nil {
+			return err
+		}
+		out := "#pragma once\n#include \"../vmlinux.h\"\n#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)\n"
+		for _, name := range []string{"struct hid_bpf_ctx {", "struct hid_bpf_ops {"} {
+			_, from, ok := strings.Cut(string(header), "\n"+name)
+			body, _, ends := strings.Cut(from, "\n};")
+			if ok && ends && !bytes.Contains(have, []byte("\n"+name)) {
+				out += name + body + "\n};\n"
+			}
+		}
+		return os.WriteFile(tmp, []byte(out+"#pragma clang attribute pop\n"), 0o644)
+	})
 }
 
 func (c *cache) headers(ctx context.Context) error {
 	if err := c.typesHeader(ctx, kernelTypes, c.kernel("inc/vmlinux.h")); err != nil {
 		return err
 	}
-	if err := c.hidTypes(ctx); err != nil {
+	if err := c.hidTypes(); err != nil {
 		return err
 	}
 	headers, err := filepath.Glob(c.src("tools/lib/bpf/*.h"))

@@ -69,16 +69,25 @@ func frequent(w io.Writer, title string, list []count, most int) {
 	fmt.Fprintln(w)
 }
 
+// scopes prints what goals are set for.
+func scopes(w io.Writer, rows []row) {
+	list := groups(rows, func(r *row) string { _, s := familyOf(r.Test); return string(s) })
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "agree\t%\twe reject\twe accept\tunsupported\terror\tleft out\tinsns×\ttime×\tp50\tp90\tas stated: kernel\tgtrace\tof\t  scope")
+	for _, g := range list {
+		fmt.Fprintf(t, "%d\t%.1f\t%d\t%d\t%d\t%d\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%d\t%d\t%d\t  %s\n", g.Agree, share(g.Agree, g.judged()), g.FalseReject,
+			g.FalseAccept, g.Unsupported, g.Failed, g.LeftOut, ratio(g.Insns, g.KernelInsns), ratio(g.US, g.KernelUS),
+			quantile(g.Times, 0.5), quantile(g.Times, 0.9), g.KernelAsStated, g.OursAsStated, g.Stated, g.name)
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
 // report prints everything that a reader wants at once.
 func report(w io.Writer, rows []row) {
 	table(w, "test", groups(rows, func(r *row) string { return r.Test }))
 	table(w, "family", groups(rows, func(r *row) string { n, _ := familyOf(r.Test); return n }))
-	table(w, "scope", groups(rows, func(r *row) string {
-		if _, owned := familyOf(r.Test); owned {
-			return "ownership of typed objects"
-		}
-		return "everything else"
-	}))
+	scopes(w, rows)
 	of := func(outcome string, say func(*row) string) []count {
 		return tally(rows, func(r *row) string {
 			if r.outcome() != outcome {
@@ -104,8 +113,11 @@ func report(w io.Writer, rows []row) {
 	}
 	table(w, "programs", []group{all})
 	fmt.Fprintf(w, "%d programs, %d with a verdict of the kernel: %.1f%% agree; %d panics\n", all.Programs, all.judged(), share(all.Agree, all.judged()), all.Panics)
-	fmt.Fprintf(w, "processed where both accept: %d instructions to the kernel's %d (%.2f×) in %.2f s to %.2f s (%.2f×)\n",
-		all.Insns, all.KernelInsns, ratio(all.Insns, all.KernelInsns), float64(all.US)/1e6, float64(all.KernelUS)/1e6, ratio(all.US, all.KernelUS))
+	fmt.Fprintf(w, "processed where both accept: %d instructions to the kernel's %d (%.2f×) in %.2f s to %.2f s (%.2f×; by program: median %.2f×, 90%% within %.2f×)\n",
+		all.Insns, all.KernelInsns, ratio(all.Insns, all.KernelInsns), float64(all.US)/1e6, float64(all.KernelUS)/1e6, ratio(all.US, all.KernelUS),
+		quantile(all.Times, 0.5), quantile(all.Times, 0.9))
+	fmt.Fprintf(w, "tests state a verdict on %d of them: the kernel agrees on %d (%.1f%%), gtrace on %d (%.1f%%)\n",
+		all.Stated, all.KernelAsStated, share(all.KernelAsStated, all.Stated), all.OursAsStated, share(all.OursAsStated, all.Stated))
 	reasons(w, rows)
 	fmt.Fprintf(w, "\nWe accept, the kernel rejects: %d (must be none)\n", all.FalseAccept)
 	list(w, rows, "accept")
@@ -146,14 +158,14 @@ func list(w io.Writer, rows []row, what string) {
 func writeCSV(w io.Writer, rows []row) error {
 	c := csv.NewWriter(w)
 	c.Write([]string{"test", "program", "family", "outcome", "kernel", "reason", "kernel_message", "kernel_insns", "kernel_us",
-		"gtrace", "code", "message", "insns", "us", "build_us", "kernel_codes", "codes"})
+		"gtrace", "code", "message", "insns", "us", "build_us", "kernel_codes", "codes", "scope", "stated"})
 	for i := range rows {
 		r := &rows[i]
-		family, _ := familyOf(r.Test)
+		family, scope := familyOf(r.Test)
 		c.Write([]string{r.Test, r.Program, family, r.outcome(), r.Kernel.Verdict, r.Kernel.Reason, r.Kernel.Message,
 			strconv.Itoa(r.Kernel.Insns), strconv.Itoa(r.Kernel.TimeUS), r.Ours.Verdict, r.Ours.Code, r.Ours.Message,
 			strconv.Itoa(r.Ours.Insns), strconv.Itoa(r.Ours.TimeUS), strconv.Itoa(r.Ours.BuildUS),
-			strings.Join(codesOf(r.Kernel.Message), " "), r.codes()})
+			strings.Join(codesOf(r.Kernel.Message), " "), r.codes(), string(scope), r.Stated.Verdict})
 	}
 	c.Flush()
 	return c.Error()
