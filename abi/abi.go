@@ -215,6 +215,10 @@ type Helper struct {
 	ReleaseArg int
 	// Lock: what it does with the lock in its ArgSpinLock argument.
 	Lock LockRole
+	// Dynptr is the kind of dynptr that it makes of its ArgUninitDynptr argument.
+	Dynptr DynptrKind
+	// WritesDynptr: it writes to its ArgDynptr argument, which changes the packet where that is one.
+	WritesDynptr bool
 	// TailCall: it goes on in another program, or fails and returns.
 	TailCall bool
 	// Callback says how it calls the function that it is given; nil: it is given none.

@@ -33,6 +33,7 @@ const (
 	CallbackMapKey                          // a key of that map
 	CallbackMapValue                        // a value of that map
 	CallbackVMA                             // a vm_area_struct of the kernel
+	CallbackDynptr                          // a dynptr that may only be read
 )
 
 var (
@@ -41,6 +42,8 @@ var (
 	callbackMapElem = &Callback{Func: 2, Args: []CallbackArg{{Kind: CallbackMap}, {Kind: CallbackMapKey}, {Kind: CallbackMapValue}, {CallbackSame, 3}}, RetMax: 1}
 
 	callbackVMA = &Callback{Func: 3, Args: []CallbackArg{{CallbackSame, 1}, {Kind: CallbackVMA}, {CallbackSame, 4}}, RetMax: 1}
+
+	callbackSample = &Callback{Func: 2, Args: []CallbackArg{{Kind: CallbackDynptr}, {CallbackSame, 3}}, RetMax: 1}
 
 	callbackTimer = &Callback{Func: 2, Args: []CallbackArg{{Kind: CallbackMap}, {Kind: CallbackMapKey}, {Kind: CallbackMapValue}}, Async: true}
 )

@@ -32,6 +32,9 @@ type KernelFunc struct {
 	RDOnlyCast       bool     // gives its first argument the type that its second one numbers
 	CastCtx          bool     // gives the context as the kernel's own type
 	Region           RegionRole
+	Dynptr           DynptrKind // of the dynptr that it makes
+	Slice            bool       // gives memory of a dynptr
+	SliceWrite       bool       // which may be written
 }
 
 // RegionRole is the region that a kernel function opens or ends.
@@ -169,8 +172,12 @@ func parseKernelFunc(w []string, sets map[string]*kernelFuncSet) (*KernelFunc, e
 		"rcu_lock": RCULock, "rcu_unlock": RCUUnlock, "preempt_disable": PreemptDisable, "preempt_enable": PreemptEnable,
 		"irq_save": IRQSave, "irq_restore": IRQRestore,
 	}
+	dynptrs := map[string]DynptrKind{"dynptr_skb": DynptrSKB, "dynptr_xdp": DynptrXDP, "dynptr_meta": DynptrSKBMeta, "dynptr_same": DynptrSame}
+	flags["slice"], flags["slice_rdwr"] = &f.Slice, &f.SliceWrite
 	for _, x := range w[3:] {
 		switch {
+		case dynptrs[x] != NoDynptr:
+			f.Dynptr = dynptrs[x]
 		case flags[x] != nil:
 			*flags[x] = true
 		case roles[x] != NoIter:

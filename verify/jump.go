@@ -307,6 +307,18 @@ func (w *walk) apply(e *call.Effects) {
 	if e.Release != 0 {
 		w.s.Release(e.Release, w.released())
 	}
+	if e.DropDynptr != 0 {
+		w.s.ReleaseDynptr(e.DropDynptr)
+	}
+	if e.ChangesPacket {
+		w.s.VoidSlices()
+	}
+	if d := e.Dynptr; d != nil {
+		if d.Acquire != "" {
+			d.Ref = w.s.Acquire(w.pc, d.Acquire)
+		}
+		w.s.MakeDynptr(d.Frame, d.Off, d.Kind, d.Ref)
+	}
 	w.s.Clobber()
 	ret := e.Ret
 	if e.Acquire != "" {

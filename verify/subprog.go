@@ -174,6 +174,7 @@ func (w *walk) callGlobal(sub int) (int, fault.Fault) {
 		return 0, f
 	}
 	w.funcs[sub].called = true
+	e.ChangesPacket = w.funcs[sub].changesPacket
 	w.apply(e)
 	return w.pc + 1, nil
 }

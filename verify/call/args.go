@@ -142,6 +142,12 @@ func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault
 		return c.socket(r, v, kind, wrong)
 	case abi.ArgSpinLock:
 		return c.spinLock(r, v, wrong)
+	case abi.ArgDynptr:
+		return c.dynptr(r, v, true)
+	case abi.ArgRingDynptr:
+		return c.ringDynptr(r, v)
+	case abi.ArgUninitDynptr:
+		return c.newDynptr(r, v, c.p.Helper.Dynptr)
 	case abi.ArgTimer:
 		return c.timer(r, v, wrong)
 	case abi.ArgKptr:

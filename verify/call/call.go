@@ -66,6 +66,11 @@ type Effects struct {
 	Callback *Callback
 	// Object is an iterator or saved flag on the stack that it makes, steps or ends; nil: none.
 	Object *StackObject
+	// Dynptr is one that it makes; DropDynptr the reference that a dynptr stands for and the call gives up.
+	Dynptr     *NewDynptr
+	DropDynptr uint32
+	// ChangesPacket: pointers to the packet are void.
+	ChangesPacket bool
 	// Region is what it opens or ends.
 	Region abi.RegionRole
 }
@@ -179,6 +184,9 @@ func Check(s *state.State, l *mem.Layout, p *Proto, insn int, types []object.Use
 	if f := c.callback(); f != nil {
 		return nil, f
 	}
+	if h := p.Helper; h != nil {
+		c.out.ChangesPacket = h.InvalidatesPacket || h.WritesDynptr && c.given.kind.Packet()
+	}
 	return c.out, c.result()
 }
 
@@ -200,6 +208,7 @@ type checker struct {
 	allocSize int
 	maxSize   uint64 // of the last memory argument
 	constArg  uint64
+	given     given
 	fixed     int // ArgFixed… arguments seen
 }
 
@@ -237,7 +246,7 @@ func (c *checker) mapRules() fault.Fault {
 func sockets(t abi.MapType) bool { return t == abi.MapSockmap || t == abi.MapSockhash }
 
 func (c *checker) release() fault.Fault {
-	if c.p.Release == 0 {
+	if c.p.Release == 0 || c.out.DropDynptr != 0 {
 		return nil
 	}
 	r := isa.Reg(c.p.Release)

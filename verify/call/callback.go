@@ -58,6 +58,10 @@ func (c *checker) callbackArg(a abi.CallbackArg) (state.Reg, fault.Fault) {
 		v := state.Pointer(state.BTF)
 		v.Type = c.l.Types.ID(state.Kernel, t)
 		return v, nil
+	case abi.CallbackDynptr:
+		v := state.Pointer(state.ConstDynptr)
+		v.ID = c.s.NewID()
+		return v, nil
 	case abi.CallbackMap:
 		kind = state.MapPtr
 	case abi.CallbackMapKey:

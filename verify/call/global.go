@@ -46,6 +46,9 @@ func passes(s *state.State, l *mem.Layout, sig *Signature, i int, p Param, out *
 		return unmoved(r, v)
 	case ParamMem:
 		return passesMem(s, l, r, p, wrong, out)
+	case ParamDynptr:
+		c := &checker{s: s, l: l, p: &Proto{Name: sig.Func}, out: out}
+		return c.dynptr(r, v, true)
 	case ParamBTF:
 		return passesBTF(l, r, v, p, wrong)
 	}

@@ -51,6 +51,8 @@ const (
 	kfMap                      // a map
 	kfWorkQueue                // a bpf_wq in a map's value
 	kfLock                     // a bpf_res_spin_lock in a map's value
+	kfDynptr                   // a dynptr
+	kfNewDynptr                // stack for one
 	kfUnknown                  // not judged yet
 )
 
@@ -81,7 +83,7 @@ func (k *Kfuncs) find(id int32) *Kfunc {
 
 // unknownTypes are structs that kernel functions treat in ways not judged yet.
 var unknownTypes = map[string]bool{
-	"bpf_dynptr": true, "bpf_list_head": true, "bpf_list_node": true, "bpf_rb_root": true, "bpf_rb_node": true,
+	"bpf_list_head": true, "bpf_list_node": true, "bpf_rb_root": true, "bpf_rb_node": true,
 	"bpf_timer": true, "bpf_task_work": true, "bpf_arena": true,
 }
 
@@ -135,6 +137,12 @@ func (k *Kfuncs) param(f *Kfunc, proto *btf.FuncProto, i int, p btf.FuncParam) k
 	}
 	st, _ := a.target.(*btf.Struct)
 	switch {
+	case st != nil && st.Name == "bpf_dynptr" && ends("__uninit"):
+		if a.kind = kfNewDynptr; f.Dynptr == abi.NoDynptr {
+			a.kind = kfUnknown
+		}
+	case st != nil && st.Name == "bpf_dynptr":
+		a.kind = kfDynptr
 	case i == 0 && f.Iter != abi.NoIter, ends("__iter"):
 		a.kind = kfIter
 	case ends("__irq_flag"):

@@ -34,10 +34,12 @@ type kfuncCall struct {
 	f    *Kfunc
 	r    *Rules
 	size int // of the memory that is returned, 0 for none
-	rdwr bool
-	num  uint64 // the constant argument
-	obj  state.Reg
-	ref  uint32 // reference of an argument
+	// sliceSize is the size of the memory of a dynptr that is asked for.
+	sliceSize int
+	rdwr      bool
+	num       uint64 // the constant argument
+	obj       state.Reg
+	ref       uint32 // reference of an argument
 }
 
 // CheckKernelFunc judges a call of f in state s.
@@ -106,6 +108,10 @@ func (c *kfuncCall) arg(i int) fault.Fault {
 		return c.workQueue(r, v, c.wrong(i, "a bpf_wq in a map's value"))
 	case kfLock:
 		return c.resLock(r, v, c.wrong(i, "a bpf_res_spin_lock in a map's value"))
+	case kfDynptr:
+		return c.dynptr(r, v, true)
+	case kfNewDynptr:
+		return c.newDynptr(r, v, c.f.Dynptr)
 	case kfConstString:
 		return c.constString(r, v, c.wrong(i, "a constant string"))
 	}
@@ -131,6 +137,11 @@ func (c *kfuncCall) number(i int, a *kfuncArg, r isa.Reg, v *state.Reg) fault.Fa
 	switch a.kind {
 	case kfConst:
 		c.num = v.Val.Value()
+	case kfConstSize:
+		if v.Val.Value() >= maxSize {
+			return fault.Unsupported{What: fmt.Sprintf("%s of %d bytes", c.f.Name, v.Val.Value())}
+		}
+		c.sliceSize = int(v.Val.Value())
 	case kfRdonlySize, kfRdwrSize:
 		if v.Val.Value() >= maxSize {
 			return fault.Unsupported{What: fmt.Sprintf("%s of %d bytes", c.f.Name, v.Val.Value())}
@@ -161,13 +172,17 @@ func (c *kfuncCall) object(i int, a *kfuncArg, r isa.Reg, v *state.Reg) fault.Fa
 	if !ok {
 		return fault.Unsupported{What: fmt.Sprintf("typed kernel memory as argument %d of %s", i+1, c.f.Name)}
 	}
+	name := want.Name
+	if p := abi.Projections[name]; p != "" {
+		name = p
+	}
 	strict := c.f.Acquire || c.f.Release && v.Ref != 0
 	trusted := v.Ref != 0 || v.Kind != state.BTF || v.Trust == state.Trusted && v.Tagged == state.NoTag
 	demand := c.f.Trusted || c.f.RCU
 	if demand && !trusted && !(c.f.RCU && v.Trust == state.RCU && v.Tagged == state.NoTag) {
 		return fault.Untrusted{Func: c.f.Name, Arg: i + 1, Got: v.Describe(), RCU: c.f.RCU}
 	}
-	wrong := c.wrong(i, "a pointer to struct "+want.Name)
+	wrong := c.wrong(i, "a pointer to struct "+name)
 	if v.Kind == state.BTF && (v.Trust == state.Untrusted || v.Tagged != state.NoTag) || v.Nullable && demand && !a.nullable {
 		return wrong
 	}
@@ -175,23 +190,23 @@ func (c *kfuncCall) object(i int, a *kfuncArg, r isa.Reg, v *state.Reg) fault.Fa
 		return fault.PointerOffset{Reg: r, Kind: v.Describe(), Off: v.Span(0)}
 	}
 	if v.Kind != state.BTF {
-		if strict && want.Name != socketTypes[v.Kind] {
+		if strict && name != socketTypes[v.Kind] {
 			return wrong
 		}
 		t, err := c.l.KernelStruct(socketTypes[v.Kind])
-		if err != nil || !structAt(t, 0, want.Name) {
+		if err != nil || !structAt(t, 0, name) {
 			return wrong
 		}
 		return nil
 	}
 	if strict {
-		if have, ok := c.l.Types.At(v.Type).Type.(*btf.Struct); !ok || have.Name != want.Name || v.Off != 0 {
+		if have, ok := c.l.Types.At(v.Type).Type.(*btf.Struct); !ok || have.Name != name || v.Off != 0 {
 			wrong.Got = "a pointer to " + c.l.Types.Name(v.Type)
 			return wrong
 		}
 		return nil
 	}
-	return c.holds(r, v, want.Name, wrong)
+	return c.holds(r, v, name, wrong)
 }
 
 // memory judges plain memory that the function may read and write.
@@ -264,6 +279,8 @@ func (c *kfuncCall) returns() fault.Fault {
 	out := c.out
 	f := c.f
 	switch {
+	case f.Slice:
+		return c.dynptrSlice()
 	case f.RDOnlyCast:
 		return c.rdonlyCast()
 	case f.CastCtx:

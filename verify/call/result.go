@@ -35,6 +35,8 @@ func (c *checker) result() fault.Fault {
 	case abi.RetRingMemOrNull:
 		out.Ret = state.Pointer(state.RingRecord)
 		out.Ret.Size, out.Ret.Nullable = int32(c.allocSize), true
+	case abi.RetDynptrMemOrNull:
+		out.Ret = c.slice(c.allocSize)
 	case abi.RetMapValue:
 		out.Ret = state.Pointer(state.MapValue)
 		out.Ret.Map = int32(out.Map)

@@ -24,6 +24,7 @@ const (
 	ParamCtx
 	ParamMem // memory of Size bytes
 	ParamBTF // typed kernel memory
+	ParamDynptr
 )
 
 // Param is a parameter of a global function.
@@ -143,7 +144,11 @@ func param(t btf.Type, tags []string, l *mem.Layout, r *Rules, bad fault.BadSign
 		}
 		return Param{Kind: ParamCtx}, nil
 	case state.TypeName(ptr.Target) == "struct bpf_dynptr":
-		return Param{}, fault.Unsupported{What: "dynptr argument of global function " + bad.Func}
+		if set != (tagSet{}) {
+			bad.Reason = fault.SignatureTag
+			return Param{}, bad
+		}
+		return Param{Kind: ParamDynptr}, nil
 	case set.arena:
 		return Param{}, fault.Unsupported{What: "arena argument of global function " + bad.Func}
 	case set.untrusted:
@@ -258,6 +263,9 @@ func (s *Signature) Registers(id func() uint32) []state.Reg {
 		case ParamMem:
 			out[i] = state.Pointer(state.Mem)
 			out[i].Size = p.Size
+		case ParamDynptr:
+			out[i] = state.Pointer(state.ConstDynptr)
+			out[i].ID = id()
 		case ParamBTF:
 			out[i] = state.Pointer(state.BTF)
 			out[i].Type, out[i].Trust = p.Type, state.Trusted

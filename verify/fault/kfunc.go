@@ -19,10 +19,11 @@ type ForbiddenKfunc struct {
 type KfuncReason uint8
 
 const (
-	KfuncProgram KfuncReason = iota // not from this type of program
-	KfuncLicense                    // the license is not compatible with the GPL
-	KfuncSleeps                     // it may sleep, and the program may not
-	KfuncRCU                        // it is for RCU read-side sections
+	KfuncProgram      KfuncReason = iota // not from this type of program
+	KfuncLicense                         // the license is not compatible with the GPL
+	KfuncSleeps                          // it may sleep, and the program may not
+	KfuncRCU                             // it is for RCU read-side sections
+	KfuncWritesPacket                    // it gives packet data for writing
 )
 
 func (ForbiddenKfunc) Code() string { return "forbidden-kfunc" }
@@ -32,6 +33,8 @@ func (f ForbiddenKfunc) String() string {
 		return fmt.Sprintf("%s is for programs under a GPL-compatible license: kernel functions always are", f.Func)
 	case KfuncSleeps:
 		return fmt.Sprintf("%s may sleep: only sleepable programs can call it", f.Func)
+	case KfuncWritesPacket:
+		return fmt.Sprintf("programs of type %s can't write to packets: use a function that gives packet data for reading, not %s", f.Program, f.Func)
 	case KfuncRCU:
 		return fmt.Sprintf("%s is for RCU read-side sections: call bpf_rcu_read_lock before it", f.Func)
 	}
@@ -71,6 +74,9 @@ const (
 	ObjectOrder                        // a later one is still open
 	ObjectRCU                          // its read-side section is over
 	ObjectOther                        // another kind of function made it
+	ObjectConst                        // may only be read
+	ObjectOwned                        // stands for a record that must be submitted or discarded
+	ObjectSource                       // memory that it can not be made of
 )
 
 var objectText = [...]string{
@@ -81,6 +87,9 @@ var objectText = [...]string{
 	ObjectOrder:    "must be restored in the reverse order of saving: a later one is still saved",
 	ObjectRCU:      "is for one RCU read-side section, and that is over",
 	ObjectOther:    "was saved by a function of another kind",
+	ObjectConst:    "may only be read here",
+	ObjectOwned:    "is there already, for a record that must be submitted or discarded first",
+	ObjectSource:   "can be made only of a value of a map",
 }
 
 // ObjectState is a call with an iterator or saved flag that is not in the state that the function needs.

@@ -72,6 +72,11 @@ func (l *Layout) stackBlock(s *state.State, base *state.Reg, b Block) ([]Span, f
 		return nil, f
 	}
 	frame := int(base.Frame)
+	if b.Fresh && b.Write {
+		if f := noDynptr(s.Frame(frame), lo, hi+b.Size, b.Size); f != nil {
+			return nil, f
+		}
+	}
 	if !b.Fresh || lo != hi {
 		if f := l.readable(s, frame, lo, hi+b.Size, b.Size); f != nil {
 			return nil, f
@@ -85,4 +90,14 @@ func (l *Layout) stackBlock(s *state.State, base *state.Reg, b Block) ([]Span, f
 		}
 	}
 	return []Span{{frame, lo, hi + b.Size, b.Write, !b.Fresh || lo != hi}}, nil
+}
+
+// noDynptr requires that a call does not write to a dynptr.
+func noDynptr(f *state.Frame, lo, hi, size int) fault.Fault {
+	for o := lo; o < hi; o++ {
+		if f.ByteAt(o) == state.Object && f.SlotAt(o).Object().Kind == state.Dynptr {
+			return fault.StackObject{Off: int64(o), Size: int64(size), Kind: "dynptr", Write: true}
+		}
+	}
+	return nil
 }

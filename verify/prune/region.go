@@ -33,6 +33,6 @@ func (t *Table) objectsEqual(x, y *state.Slot, m mode) bool {
 	if a == nil || b == nil {
 		return false
 	}
-	return a.Kind == b.Kind && a.Type == b.Type && a.Nullable == b.Nullable && a.Trust == b.Trust &&
+	return a.Kind == b.Kind && a.Type == b.Type && a.Map == b.Map && a.Size == b.Size && a.Nullable == b.Nullable && a.Trust == b.Trust &&
 		t.ids.match(a.Ref, b.Ref) && t.ids.match(a.ID, b.ID)
 }

@@ -31,7 +31,7 @@ func (s *State) Check() error {
 
 func (s *State) checkSlot(sl *Slot) error {
 	if o := sl.Object(); o != nil {
-		if o.Kind != Iter && o.Kind != IRQFlag {
+		if o.Kind != Iter && o.Kind != IRQFlag && o.Kind != Dynptr {
 			return fmt.Errorf("%v as an object", o)
 		}
 		return nil

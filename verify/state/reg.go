@@ -17,6 +17,7 @@ type Reg struct {
 	Nullable bool
 	Trust    Trust // BTF; Mem: Untrusted when nothing is known of it
 	ReadOnly bool  // Mem
+	OfPacket bool  // Mem: within packet data, a slice of a dynptr
 	Tagged   Tag   // BTF: an address space other than the kernel's
 	// Linked: the value is that of the other registers with the same ID plus Off (Scalar).
 	Linked bool
@@ -26,7 +27,7 @@ type Reg struct {
 	Frame    uint8 // Stack: index of the frame pointed into
 	// Off is the constant part of a pointer's offset.
 	Off  int32
-	Map  int32 // MapPtr, MapValue: index in Image.Maps; Func: subprogram
+	Map  int32 // MapPtr, MapValue: index in Image.Maps; Func: subprogram; Mem: the ID of the dynptr that it is a slice of
 	Size int32 // RingRecord, Mem: bytes
 	Type TypeID
 	// ID ties registers with the same origin: nullable pointers that one test
