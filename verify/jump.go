@@ -308,7 +308,7 @@ func (w *walk) apply(e *call.Effects) {
 		w.s.Release(e.Release, w.released())
 	}
 	if e.DropDynptr != 0 {
-		w.s.ReleaseDynptr(e.DropDynptr)
+		w.s.ReleaseDynptr(e.DropDynptr, w.released())
 	}
 	if e.ChangesPacket {
 		w.s.VoidSlices()

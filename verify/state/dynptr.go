@@ -87,9 +87,10 @@ func (s *State) MakeDynptr(i, off int, kind abi.DynptrKind, ref uint32) {
 	s.Edit(i).PutObject(off, abi.DynptrSize, first, rest)
 }
 
-// ReleaseDynptr gives up the reference that a dynptr and its clones stand for.
-func (s *State) ReleaseDynptr(ref uint32) {
-	s.Release(ref)
+// ReleaseDynptr gives up the reference that a dynptr and its clones stand for:
+// left is what is left of pointers to it.
+func (s *State) ReleaseDynptr(ref uint32, left Reg) {
+	s.Release(ref, left)
 	for i := range s.frames {
 		for slot := range s.frames[i].Slots {
 			if r := s.frames[i].Slots[slot].Object(); r != nil && r.Kind == Dynptr && r.Ref == ref {
