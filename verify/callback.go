@@ -78,7 +78,7 @@ func (w *walk) callback(e *call.Effects) fault.Fault {
 	if cb.Async {
 		s := state.NewAt(&w.ids, cb.Sub)
 		s.Begin(cb.Regs, cb.Callback)
-		w.pending = append(w.pending, branch{s: s, path: w.table.Path(), pc: start})
+		w.pending = append(w.pending, branch{s: s, path: w.table.Path(s), pc: start})
 		w.funcs[cb.Sub].async = true
 		return nil
 	}

@@ -92,7 +92,7 @@ func (w *walk) verdict(insn int, f fault.Fault) error {
 	if u, ok := f.(fault.Unsupported); ok {
 		return &Unsupported{What: u.What, Since: u.Since, Insn: insn, Line: line, Program: w.img.Program, Stats: stats}
 	}
-	return &Rejection{Fault: f, Insn: insn, Line: line, Program: w.img.Program, Stats: stats}
+	return &Rejection{Fault: f, Insn: insn, Line: line, Program: w.img.Program, Stats: stats, failed: w.failure()}
 }
 
 // prepare finds what the program's type and target say; "" or what is not supported.

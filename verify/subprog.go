@@ -41,7 +41,8 @@ var tailCallEnds = abi.V(6, 18)
 // run walks the program and the global functions that it needs.
 func (w *walk) run(ctx context.Context) (int, fault.Fault, error) {
 	program := func() (int, fault.Fault, error) {
-		w.branch = branch{s: state.New(&w.ids, state.Pointer(state.Ctx)), path: w.table.Path()}
+		s := state.New(&w.ids, state.Pointer(state.Ctx))
+		w.branch = branch{s: s, path: w.table.Path(s)}
 		return w.paths(ctx)
 	}
 	if w.img.Target.Version >= lazyGlobals {
@@ -98,7 +99,7 @@ func (w *walk) alone(ctx context.Context, f int) (int, fault.Fault, error) {
 	for i, v := range sig.Registers(s.NewID) {
 		s.Set(isa.R1+isa.Reg(i), v)
 	}
-	w.branch = branch{s: s, pc: start, path: w.table.Path()}
+	w.branch = branch{s: s, pc: start, path: w.table.Path(s)}
 	return w.paths(ctx)
 }
 

@@ -42,6 +42,8 @@ type Rejection struct {
 	Line    *object.Line // of the source; nil when unknown
 	Program string
 	Stats   Stats
+
+	failed *failure // nil when no path was walked
 }
 
 // Error is one line: place, what was required, what was known.
@@ -61,6 +63,8 @@ type Unsupported struct {
 	Line    *object.Line
 	Program string
 	Stats   Stats
+
+	failed *failure // nil when no path was walked
 }
 
 // Error is one line.

@@ -17,7 +17,6 @@ import (
 	"github.com/gtrace-dev/gtrace/image"
 	"github.com/gtrace-dev/gtrace/object"
 	"github.com/gtrace-dev/gtrace/verify"
-	"github.com/gtrace-dev/gtrace/verify/explain"
 	"github.com/rogpeppe/go-internal/txtar"
 	"golang.org/x/sys/unix"
 )
@@ -225,7 +224,7 @@ func checkExplain(t *testing.T, c *Case, img *image.Image, err error) {
 		t.Error("an explain section, but no rejection")
 		return
 	}
-	c.section(t, "explain", c.Explain, explain.Explain(rej.Fault, rej.Insn, img.Lines)+"\n")
+	c.section(t, "explain", c.Explain, rej.Explain().String()+"\n")
 }
 
 // checkStates compares the state sections, or updates them in the case.

@@ -1,6 +1,8 @@
 package prune
 
 import (
+	"slices"
+
 	"github.com/gtrace-dev/gtrace/verify/cfg"
 	"github.com/gtrace-dev/gtrace/verify/live"
 	"github.com/gtrace-dev/gtrace/verify/state"
@@ -30,10 +32,24 @@ type Path struct {
 	log  []Step
 	// history counts the steps that the kernel would have to remember.
 	history int
+	start   *state.State
 }
 
-// Path is a new path from a program's start, or from that of a function that is walked on its own.
-func (t *Table) Path() Path { return Path{t: t} }
+// Path is a new path that begins in state s: a program's, or that of a function that is walked on its own.
+func (t *Table) Path(s *state.State) Path { return Path{t: t, start: s.Clone()} }
+
+// Start is the state that the path began in, and Steps are the steps from there on.
+func (p *Path) Start() *state.State { return p.start }
+
+// Steps: see Start.
+func (p *Path) Steps() []Step {
+	logs := [][]Step{p.log}
+	for c := p.last; c != nil; c = c.parent {
+		logs = append(logs, c.log)
+	}
+	slices.Reverse(logs)
+	return slices.Concat(logs...)
+}
 
 // Fork is the path for another branch from here.
 func (p *Path) Fork() Path {
