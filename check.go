@@ -17,6 +17,7 @@ import (
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/object"
 	"github.com/gtrace-dev/gtrace/verify"
+	"github.com/gtrace-dev/gtrace/verify/explain"
 )
 
 // Verdict is what Check says of one program for one target. Its JSON form is stable.
@@ -32,6 +33,8 @@ type Verdict struct {
 	Since   string `json:"since"`
 	Message string `json:"message"` // one line
 	Source  string `json:"source"`  // file:line
+
+	Explanation *explain.Report `json:"explanation,omitempty"` // of a rejection
 
 	License      string   `json:"license"`
 	GPLOnlyCalls []string `json:"gpl_only_calls"` // helpers and kernel functions that want a GPL-compatible license, sorted
@@ -183,6 +186,7 @@ func (v *Verdict) judge(ok *verify.Verified, err error) {
 	case errors.As(err, &rejected):
 		v.Verdict, v.Code, stats = Reject, rejected.Fault.Code(), rejected.Stats
 		v.Source = sourceOf(rejected.Line)
+		v.Explanation = rejected.Explain()
 	case errors.As(err, &unknown):
 		v.Verdict, v.Since, stats = Unsupported, unknown.Since, unknown.Stats
 		v.Source = sourceOf(unknown.Line)

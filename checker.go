@@ -159,6 +159,10 @@ func (ck *Checker) print(v Verdict) {
 		return
 	}
 	fmt.Fprintf(ck.w, "%s: %s: %s\n", what, v.Verdict, v.Message)
+	if v.Explanation != nil {
+		_, why, _ := strings.Cut(v.Explanation.String(), "\n") // behind the message
+		fmt.Fprintln(ck.w, why)
+	}
 }
 
 // flush prints the verdicts held back: programs by targets, and below what

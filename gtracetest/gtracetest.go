@@ -20,7 +20,11 @@ func Check(t testing.TB, spec *ebpf.CollectionSpec, o gtrace.CheckOptions) []gtr
 	}
 	for _, v := range verdicts {
 		if v.Verdict != gtrace.Accept {
-			t.Errorf("%s on %s: %s: %s", v.Program, v.Target, v.Verdict, v.Message)
+			why := v.Message
+			if v.Explanation != nil {
+				why = v.Explanation.String()
+			}
+			t.Errorf("%s on %s: %s: %s", v.Program, v.Target, v.Verdict, why)
 		}
 	}
 	return verdicts

@@ -31,7 +31,7 @@ func (r *Rejection) Explain() *explain.Report {
 	p := &explain.Path{
 		Insns: w.insns, Lines: w.img.Lines, Steps: r.failed.steps, Insn: r.Insn, Frame: r.failed.frame,
 		Known: func(i int, p prune.Place) explain.Value { return known(views, i-len(r.failed.steps), p) },
-		Func:  w.callee,
+		Func:  w.callee, Details: w.details(r.Fault, r.Insn, views),
 	}
 	return explain.Explain(r.Fault, p)
 }
@@ -53,6 +53,9 @@ func (w *walk) replay(start *state.State, steps []prune.Step, last int) []View {
 	}
 	again.ids = w.ids
 	s := start.Clone()
+	for i := range s.Depth() {
+		s.Edit(i).Chain = 0 // it numbers chains of the other walk
+	}
 	again.branch = branch{s: s, path: again.table.Path(s)}
 	views := make([]View, 0, min(len(steps), keptViews)+1)
 	keep := func(i int) {
@@ -112,7 +115,11 @@ func known(views []View, i int, p prune.Place) explain.Value {
 	} else {
 		r = &v.s.Frame(int(p.Frame)).Regs[p.Index]
 	}
-	return explain.Value{Text: v.text(r), Kind: r.Kind, Const: r.IsConst()}
+	text := v.text(r)
+	if r.Kind == state.Scalar {
+		text = r.Val.String()
+	}
+	return explain.Value{Text: text, Kind: r.Kind, Const: r.IsConst()}
 }
 
 // callee names what the call at slot calls.

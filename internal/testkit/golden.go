@@ -26,6 +26,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the explain and state sections of golden cases")
 
+// Updating reports whether golden files are to be rewritten.
+func Updating() bool { return *update }
+
 // judged is the kernel version that verdicts are for.
 var (
 	judged             = abi.V(6, 18)

@@ -49,6 +49,10 @@ func advice(f fault.Fault, p *Path, t *trail, chain []event) string {
 		return "give loops a small constant bound, or use bpf_loop (Linux 5.17), which is verified once"
 	case fault.InfiniteLoop:
 		return "change a variable on every turn that ends the loop at a constant bound"
+	case fault.InRegion:
+		return "leave the region first, on every path: unlock, or end the read-side or atomic section"
+	case fault.WrongArgument:
+		return fmt.Sprintf("give %s as argument %d", f.Want, f.Arg)
 	case fault.GPLHelper:
 		return `declare a license that is compatible: char LICENSE[] SEC("license") = "GPL";`
 	case fault.CorePoison:

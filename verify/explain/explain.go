@@ -51,6 +51,12 @@ func Line(lines []object.Line, insn int) *object.Line {
 	return &l
 }
 
+// Detail is something to say of an instruction.
+type Detail struct {
+	Insn int
+	Text string
+}
+
 // Value is what is known of a register or a stack slot.
 type Value struct {
 	Text string
@@ -71,7 +77,7 @@ type Path struct {
 	// Value when that was not kept. i may be len(Steps): before the instruction at fault.
 	Known func(i int, p prune.Place) Value
 	// Details are notes that need more than the path.
-	Details []Note
+	Details []Detail
 	// Func names what the call at a slot calls, or the function that begins there.
 	Func func(slot int) string
 }
@@ -86,13 +92,20 @@ func Explain(f fault.Fault, p *Path) *Report {
 		chain = p.voided(t, register(p.Frame, reg), chain)
 		chain = p.variable(t, f, chain)
 	}
-	if l, ok := f.(fault.LeakedReference); ok {
-		chain = t.since(l.Acquired)
+	switch f := f.(type) {
+	case fault.LeakedReference:
+		chain = t.since(f.Acquired)
+	case fault.InRegion:
+		if f.Since > 0 {
+			chain = t.since(f.Since)
+		}
 	}
 	for _, e := range shorten(chain) {
 		r.Chain = append(r.Chain, Note{p.place(t.slot(e.step)), p.text(t, &e)})
 	}
-	r.Chain = append(r.Chain, p.Details...)
+	for _, d := range p.Details {
+		r.Chain = append(r.Chain, Note{p.place(d.Insn), d.Text})
+	}
 	r.Advice = advice(f, p, t, chain)
 	return r
 }

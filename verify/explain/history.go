@@ -237,7 +237,11 @@ func (t *trail) inherit(i int, kin map[prune.Place]kinship) {
 		if in.Operation() == isa.Mov && in.UsesReg() {
 			give(dst, src, move(in) == isCut)
 		} else if k, ok := kin[dst]; ok && in.Operation() != isa.Mov {
-			k.changed = true
+			if shift := in.Operation() == isa.Lsh || in.Operation() == isa.Rsh; shift && !in.UsesReg() && in.Imm == 32 {
+				k.narrow = true // how compilers cut a number to 32 bits
+			} else {
+				k.changed = true
+			}
 			kin[dst] = k
 		} else {
 			delete(kin, dst)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/verify/prune"
+	"github.com/gtrace-dev/gtrace/verify/state"
 )
 
 // This file puts events into words.
@@ -37,13 +38,16 @@ func (p *Path) text(t *trail, e *event) string {
 	case isSet:
 		return at + " is set" + now(" to ")
 	case isResult:
+		if p.Known(e.step+1, e.at).Kind == state.Uninit {
+			return p.Func(t.slot(e.step)) + " is called here"
+		}
 		return at + " is what " + p.Func(t.slot(e.step)) + " returns" + now(": ")
 	case isLost:
 		return fmt.Sprintf("the call of %s leaves %s without a value: r0 to r5 do not survive a call", p.Func(t.slot(e.step)), at)
 	case isVoided:
 		return fmt.Sprintf("the call of %s makes %s void: it is no pointer any more", p.Func(t.slot(e.step)), at)
 	case isLoaded:
-		return at + " is read" + p.becomes(" from ", e.step, register(t.steps[e.step].Frame, in.Src)) + now(": ")
+		return fmt.Sprintf("%s is read at offset %d", at, in.Off) + p.becomes(" from ", e.step, register(t.steps[e.step].Frame, in.Src)) + now(": ")
 	case isChanged:
 		return at + p.change(t, e, in) + now(" and becomes ")
 	case isCopied:
@@ -123,10 +127,10 @@ func (p *Path) test(t *trail, e *event, in isa.Insn) string {
 		return s + p.becomes(": "+p.name(e.at)+" is ", e.step+1, e.at)
 	}
 	switch {
-	case e.changed:
-		s += fmt.Sprintf("; but %s was computed from the value: its bounds are not those of the value", p.name(e.at))
 	case e.narrow:
 		s += fmt.Sprintf("; but %s holds the low bits of the value only: the rest of it stays unknown", p.name(e.at))
+	case e.changed:
+		s += fmt.Sprintf("; but %s was computed from the value: its bounds are not those of the value", p.name(e.at))
 	default:
 		s += fmt.Sprintf("; but that is %s, a copy, not what is used", p.name(e.at))
 	}
