@@ -7,6 +7,7 @@ import (
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/verify/call"
 	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/state"
 )
 
 // This file walks exceptions: they end all functions of a program at once, and
@@ -28,9 +29,15 @@ func (w *walk) throw() (int, fault.Fault) {
 	if k := abi.KernelFuncByName(abi.KfuncThrow); !k.Allowed(w.img.Attach, w.img.Target.Version) {
 		return 0, fault.ForbiddenKfunc{Func: k.Name, Program: w.row.Name, Reason: fault.KfuncProgram}
 	}
+	if _, f := call.KernelFunc(w.insns[w.pc].Imm, w.s, &w.rules); f != nil {
+		return 0, f
+	}
 	cookie, f := w.read(isa.R1)
 	if f != nil {
 		return 0, f
+	}
+	if cookie.Kind != state.Scalar {
+		return 0, fault.WrongArgument{Func: abi.KfuncThrow, Arg: 1, Want: "a number", Got: cookie.Describe()}
 	}
 	if n := len(w.s.Locks); n > 0 {
 		return 0, fault.InRegion{What: "a call of " + abi.KfuncThrow, Region: fault.RegionLock, Since: w.s.Locks[n-1].Insn}

@@ -156,6 +156,9 @@ var socketTypes = map[state.Kind]string{state.Sock: "sock", state.SockCommon: "s
 
 func (c *kfuncCall) mapPtr(i int, v *state.Reg) fault.Fault {
 	wrong := c.wrong(i, "a map")
+	if v.Kind == state.BTF && c.f.Trusted { // a map by the kernel's structure of it
+		return c.object(i, &kfuncArg{target: &btf.Struct{Name: "bpf_map"}}, isa.Reg(i+1), v)
+	}
 	if v.Kind != state.MapPtr || v.Nullable {
 		return wrong
 	}
