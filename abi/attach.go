@@ -159,7 +159,9 @@ func Untraceable(name string, a AttachType, v Version) bool {
 }
 
 // modifiable are functions of the kernel made for programs to change what they return.
-var modifiable = []string{"bpf_modify_return_test", "bpf_modify_return_test2", "bpf_modify_return_test_tp", "bpf_fentry_test1"}
+var modifiable = []string{
+	"bpf_modify_return_test", "bpf_modify_return_test2", "bpf_modify_return_test_tp", "bpf_fentry_test1", "update_socket_protocol",
+}
 
 // Modifiable reports whether fmod_ret programs may be at a function that is
 // made for it; sleepable: whether they may sleep there.

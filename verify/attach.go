@@ -11,6 +11,7 @@ import (
 	"github.com/gtrace-dev/gtrace/image"
 	"github.com/gtrace-dev/gtrace/verify/fault"
 	"github.com/gtrace-dev/gtrace/verify/mem"
+	"github.com/gtrace-dev/gtrace/verify/scalar"
 	"github.com/gtrace-dev/gtrace/verify/state"
 )
 
@@ -98,10 +99,13 @@ func lsm(img *image.Image, row abi.Program, target *mem.Target) (*abi.Program, *
 	case void:
 		row.RetVoid = true
 	case img.Target.Version < lsmReturns:
-	case hook.Bool:
-		row.RetAny, row.RetMin, row.RetMax, row.Ret32 = false, 0, 1, true
 	default:
 		row.RetAny, row.RetMin, row.RetMax, row.Ret32 = false, -maxErrno, 0, true
+		if hook.Bool {
+			row.RetMin, row.RetMax = 0, 1
+		}
+		returns := scalar.Signed(row.RetMin, row.RetMax)
+		target.ResultRange = &returns
 	}
 	return &row, target, ""
 }

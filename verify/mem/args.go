@@ -7,6 +7,7 @@ import (
 
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/scalar"
 	"github.com/gtrace-dev/gtrace/verify/state"
 )
 
@@ -21,6 +22,8 @@ type Target struct {
 	Trust state.Trust // of pointers without a note
 	// Result: behind the arguments is a slot with what the target returned.
 	Result Result0
+	// ResultRange is what the number there can be; nil: anything.
+	ResultRange *scalar.S
 	// From, To: pointers to kernel struct From are pointers to To; "" for none.
 	From, To string
 	// Writable are the parts of kernel structs that the program may write.
@@ -78,6 +81,9 @@ func (l *Layout) argument(q Query, r *Result, bad fault.CtxAccess) fault.Fault {
 	p, ok := state.Strip(typ).(*btf.Pointer)
 	if n < 0 && t.Result == IntResult && ok {
 		return bad
+	}
+	if n < 0 && t.ResultRange != nil && !ok {
+		r.Value = state.Number(*t.ResultRange)
 	}
 	if !ok {
 		return number(state.Strip(typ), bad)

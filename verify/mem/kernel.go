@@ -44,6 +44,10 @@ func (l *Layout) kernel(s *state.State, base *state.Reg, q Query, r *Result) fau
 		bad.Reason = reason
 		return bad
 	}
+	if f.crosses && l.Version < untrustedUnions {
+		bad.Reason = fault.FieldPartial
+		return bad
+	}
 	r.Faults = base.Trust != state.Trusted
 	if f.pointer == nil {
 		return nil
@@ -76,6 +80,10 @@ func (l *Layout) writes(base *state.Reg, off, size int) bool {
 	return false
 }
 
+// untrustedUnions is the release from which on nothing is guaranteed of what
+// lies in a union, so that numbers there may be read across its members.
+var untrustedUnions = abi.V(6, 2)
+
 // untypedMemory is the release from which on memory behind pointers to no
 // struct may be read; before, such pointers were numbers.
 var untypedMemory = abi.V(6, 17)
@@ -98,6 +106,9 @@ func (l *Layout) follow(base *state.Reg, f field, protected bool, r *Result) fau
 		v.Trust = state.Untrusted
 	case state.Trusted, state.RCU:
 		how, known := safeFields[member{structName(l.Types.At(base.Type).Type), f.name}]
+		if l.Version < how.since {
+			how, known = how.before()
+		}
 		switch {
 		case known && how.trust == state.Trusted, known && protected:
 			v.Trust, v.Nullable = how.trust, how.nullable
@@ -126,28 +137,37 @@ type member struct{ of, name string }
 type safe struct {
 	trust    state.Trust
 	nullable bool
+	since    abi.Version // 0: since there is trust at all
+	// certain: before since it was trusted and not NULL.
+	certain bool
+}
+
+// before is what was true before since.
+func (s safe) before() (old safe, known bool) {
+	return safe{trust: state.Trusted}, s.certain
 }
 
 // safeFields are members whose pointer stays trusted or protected by RCU when
-// it is loaded through a pointer that is, as Linux 6.18 treats them.
+// it is loaded through a pointer that is. Asked of Linux 6.18 and 6.12: what
+// changed in between is given as of 6.18.
 var safeFields = map[member]safe{
-	{"task_struct", "cpus_ptr"}:       {state.RCU, false},
-	{"task_struct", "cgroups"}:        {state.RCU, false},
-	{"task_struct", "real_parent"}:    {state.RCU, false},
-	{"task_struct", "group_leader"}:   {state.RCU, false},
-	{"cgroup", "kn"}:                  {state.RCU, false},
-	{"css_set", "dfl_cgrp"}:           {state.RCU, false},
-	{"cgroup_subsys_state", "cgroup"}: {state.RCU, false},
-	{"mm_struct", "exe_file"}:         {state.RCU, true},
-	{"sk_buff", "sk"}:                 {state.RCU, true},
-	{"request_sock", "sk"}:            {state.RCU, true},
-	{"bpf_iter_meta", "seq"}:          {state.Trusted, false},
-	{"bpf_iter__task", "meta"}:        {state.Trusted, false},
-	{"bpf_iter__task", "task"}:        {state.Trusted, false},
-	{"linux_binprm", "file"}:          {state.Trusted, false},
-	{"file", "f_inode"}:               {state.Trusted, false},
-	{"socket", "sk"}:                  {state.Trusted, true},
-	{"vm_area_struct", "vm_mm"}:       {state.Trusted, true},
-	{"vm_area_struct", "vm_file"}:     {state.Trusted, true},
-	{"dentry", "d_inode"}:             {state.Trusted, true},
+	{"task_struct", "cpus_ptr"}:       {trust: state.RCU},
+	{"task_struct", "cgroups"}:        {trust: state.RCU},
+	{"task_struct", "real_parent"}:    {trust: state.RCU},
+	{"task_struct", "group_leader"}:   {trust: state.RCU},
+	{"cgroup", "kn"}:                  {trust: state.RCU},
+	{"css_set", "dfl_cgrp"}:           {trust: state.RCU},
+	{"cgroup_subsys_state", "cgroup"}: {trust: state.RCU},
+	{"mm_struct", "exe_file"}:         {trust: state.RCU, nullable: true},
+	{"sk_buff", "sk"}:                 {trust: state.RCU, nullable: true},
+	{"request_sock", "sk"}:            {trust: state.RCU, nullable: true},
+	{"bpf_iter_meta", "seq"}:          {trust: state.Trusted},
+	{"bpf_iter__task", "meta"}:        {trust: state.Trusted},
+	{"bpf_iter__task", "task"}:        {trust: state.Trusted},
+	{"linux_binprm", "file"}:          {trust: state.Trusted},
+	{"file", "f_inode"}:               {trust: state.Trusted},
+	{"socket", "sk"}:                  {trust: state.Trusted, nullable: true},
+	{"vm_area_struct", "vm_mm"}:       {trust: state.Trusted, nullable: true, since: abi.V(6, 18)},
+	{"vm_area_struct", "vm_file"}:     {trust: state.Trusted, nullable: true, since: abi.V(6, 18)},
+	{"dentry", "d_inode"}:             {trust: state.Trusted, nullable: true, since: abi.V(6, 18), certain: true},
 }

@@ -52,6 +52,9 @@ func userField(typ btf.Type, off, size int) (*btf.Pointer, fault.FieldReason) {
 		switch v := state.Strip(typ).(type) {
 		case *btf.Struct, *btf.Union:
 			f, reason := find(v, off, size)
+			if reason == 0 && f.crosses {
+				reason = fault.FieldPartial
+			}
 			return f.pointer, reason
 		case *btf.Array:
 			n, err := btf.Sizeof(v.Type)

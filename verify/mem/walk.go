@@ -15,6 +15,7 @@ type field struct {
 	name    string       // of the member
 	in      btf.Type     // the struct or union that has it
 	union   bool         // a union was passed on the way
+	crosses bool         // a number within a union, read beyond its end
 }
 
 // tags are the type tags of a pointed-to type.
@@ -163,7 +164,10 @@ func inside(typ btf.Type, start, n int, off *int, size int, out *field) (btf.Typ
 		return nil, reason, true
 	}
 	if *off+size > end {
-		return nil, fault.FieldPartial, true
+		if !out.union {
+			return nil, fault.FieldPartial, true
+		}
+		out.crosses = true
 	}
 	return nil, 0, true
 }
