@@ -45,5 +45,7 @@ var (
 
 	callbackSample = &Callback{Func: 2, Args: []CallbackArg{{Kind: CallbackDynptr}, {CallbackSame, 3}}, RetMax: 1}
 
+	callbackWork = &Callback{Func: 2, Args: []CallbackArg{{Kind: CallbackMap}, {Kind: CallbackMapKey}, {Kind: CallbackMapValue}}, Async: true, Sleepable: true}
+
 	callbackTimer = &Callback{Func: 2, Args: []CallbackArg{{Kind: CallbackMap}, {Kind: CallbackMapKey}, {Kind: CallbackMapValue}}, Async: true}
 )

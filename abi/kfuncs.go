@@ -33,6 +33,7 @@ type KernelFunc struct {
 	CastCtx          bool     // gives the context as the kernel's own type
 	Region           RegionRole
 	Dynptr           DynptrKind // of the dynptr that it makes
+	Callback         *Callback  // how it calls the function that it is given; nil: it is given none
 	Slice            bool       // gives memory of a dynptr
 	SliceWrite       bool       // which may be written
 }
@@ -176,6 +177,8 @@ func parseKernelFunc(w []string, sets map[string]*kernelFuncSet) (*KernelFunc, e
 	flags["slice"], flags["slice_rdwr"] = &f.Slice, &f.SliceWrite
 	for _, x := range w[3:] {
 		switch {
+		case x == "calls_work":
+			f.Callback = callbackWork
 		case dynptrs[x] != NoDynptr:
 			f.Dynptr = dynptrs[x]
 		case flags[x] != nil:

@@ -95,6 +95,13 @@ func (w *walk) callback(e *call.Effects) fault.Fault {
 	return nil
 }
 
+// adopt sets what is true of the current branch: some callbacks may sleep, whatever the program may.
+func (w *walk) adopt() {
+	cb := w.s.Frame(0).Callback
+	sleepable := w.img.Attach.Sleepable || cb != nil && cb.Sleepable
+	w.rules.Attach.Sleepable, w.layout.Sleepable = sleepable, sleepable
+}
+
 // leaveCallback goes back to the call that made a callback: it is made again.
 func (w *walk) leaveCallback(r0 *state.Reg) (int, fault.Fault) {
 	if f := w.callbackReturn(w.s.Top().Callback, r0); f != nil {

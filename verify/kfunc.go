@@ -122,6 +122,11 @@ func (w *walk) callKfunc(k *call.Kfunc) (int, fault.Fault) {
 			return 0, f
 		}
 	}
+	if e.Callback != nil {
+		if f := w.callback(e); f != nil {
+			return 0, f
+		}
+	}
 	w.apply(e)
 	w.applyRegion(e.Region)
 	if e.Object == nil {

@@ -66,6 +66,7 @@ const checkEvery = 4096
 
 // paths walks everything that can follow the current branch.
 func (w *walk) paths(ctx context.Context) (int, fault.Fault, error) {
+	w.adopt()
 	for {
 		next, f := w.one()
 		if f != nil {
@@ -88,6 +89,7 @@ func (w *walk) paths(ctx context.Context) (int, fault.Fault, error) {
 		w.branch = w.pending[n]
 		w.pending[n] = branch{}
 		w.pending = w.pending[:n]
+		w.adopt()
 	}
 }
 

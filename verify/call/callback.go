@@ -70,6 +70,8 @@ func (c *checker) callbackArg(a abi.CallbackArg) (state.Reg, fault.Fault) {
 		kind = state.MapValue
 	}
 	v := state.Pointer(kind)
-	v.Map = int32(c.out.Map)
+	if v.Map = int32(c.out.Map); c.owner != 0 {
+		v.Map = int32(c.owner - 1)
+	}
 	return v, nil
 }

@@ -51,6 +51,7 @@ const (
 	kfMap                      // a map
 	kfWorkQueue                // a bpf_wq in a map's value
 	kfLock                     // a bpf_res_spin_lock in a map's value
+	kfFunc                     // a function that it calls
 	kfDynptr                   // a dynptr
 	kfNewDynptr                // stack for one
 	kfUnknown                  // not judged yet
@@ -163,7 +164,9 @@ func (k *Kfuncs) param(f *Kfunc, proto *btf.FuncProto, i int, p btf.FuncParam) k
 		a.kind = kfCtx
 	}
 	if _, ok := a.target.(*btf.FuncProto); ok {
-		a.kind = kfUnknown
+		if a.kind = kfFunc; f.Callback == nil || f.Callback.Func != i+1 {
+			a.kind = kfUnknown
+		}
 	}
 	return a
 }

@@ -60,6 +60,11 @@ func CheckKernelFunc(s *state.State, l *mem.Layout, f *Kfunc, insn int, r *Rules
 	if f := c.region(); f != nil {
 		return nil, f
 	}
+	if c.p.Callback = f.Callback; c.p.Callback != nil {
+		if f := c.callback(); f != nil {
+			return nil, f
+		}
+	}
 	return c.out, c.returns()
 }
 
@@ -108,6 +113,11 @@ func (c *kfuncCall) arg(i int) fault.Fault {
 		return c.workQueue(r, v, c.wrong(i, "a bpf_wq in a map's value"))
 	case kfLock:
 		return c.resLock(r, v, c.wrong(i, "a bpf_res_spin_lock in a map's value"))
+	case kfFunc:
+		if v.Kind != state.Func {
+			return c.wrong(i, "the address of a function")
+		}
+		return nil
 	case kfDynptr:
 		return c.dynptr(r, v, true)
 	case kfNewDynptr:
