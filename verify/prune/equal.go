@@ -188,13 +188,9 @@ func (t *Table) slotEqual(x, y *state.Slot, precise bool, m mode) bool {
 		return q != nil && n == k && t.regEqual(p, q, precise, m)
 	}
 	if q != nil && q.Kind.Pointer() {
-		// What was a number for the old state may not become a pointer.
-		for i := range x.Bytes {
-			if x.Bytes[i] != state.Invalid {
-				return false
-			}
-		}
-		return true
+		// What was a number for the old state may not become a pointer, and
+		// what was never written is a number where it may be read.
+		return *x == state.Slot{} && (m == within || !t.rules.UninitStack)
 	}
 	if !precise && m == covers {
 		return t.writtenEnough(x, y)
