@@ -63,8 +63,6 @@ type Unsupported struct {
 	Line    *object.Line
 	Program string
 	Stats   Stats
-
-	failed *failure // nil when no path was walked
 }
 
 // Error is one line.

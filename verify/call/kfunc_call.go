@@ -38,7 +38,6 @@ type kfuncCall struct {
 	sliceSize int
 	rdwr      bool
 	num       uint64 // the constant argument
-	obj       state.Reg
 	ref       uint32 // reference of an argument
 }
 
