@@ -23,6 +23,7 @@ type KernelFunc struct {
 	RCU              bool // or protected by RCU
 	RCUProtected     bool // for RCU read-side sections only; what it gives is protected by RCU
 	Sleepable        bool // may sleep
+	HoldsLocks       bool // for LSM programs, iterators and sleepable programs only: others may run under its locks
 	Iter             IterRole
 	Fastcall         bool
 	UnderLock        bool     // may be called while a lock is held
@@ -165,7 +166,7 @@ func parseKernelFunc(w []string, sets map[string]*kernelFuncSet) (*KernelFunc, e
 	f := &KernelFunc{Name: w[0], Since: v, set: sets[w[2]]}
 	flags := map[string]*bool{
 		"acquire": &f.Acquire, "release": &f.Release, "ret_null": &f.RetNull, "trusted": &f.Trusted, "rcu": &f.RCU,
-		"rcu_protected": &f.RCUProtected, "sleepable": &f.Sleepable, "fastcall": &f.Fastcall,
+		"rcu_protected": &f.RCUProtected, "sleepable": &f.Sleepable, "holds_locks": &f.HoldsLocks, "fastcall": &f.Fastcall,
 		"under_lock": &f.UnderLock, "ret_untrusted": &f.RetUntrusted, "ret_writable": &f.RetWritable, "rdonly_cast": &f.RDOnlyCast, "cast_ctx": &f.CastCtx,
 	}
 	roles := map[string]IterRole{"new": IterNew, "next": IterNext, "destroy": IterDestroy}

@@ -113,6 +113,9 @@ func (w *walk) callKfunc(k *call.Kfunc) (int, fault.Fault) {
 			return 0, f
 		}
 	}
+	if a := w.img.Attach; k.HoldsLocks && !a.Sleepable && a.Type != abi.LSM && (a.Type != abi.Tracing || a.Expected != abi.AttachTraceIter) {
+		return 0, fault.ForbiddenKfunc{Func: k.Name, Program: w.row.Name, Reason: fault.KfuncLocks}
+	}
 	e, f := call.CheckKernelFunc(w.s, &w.layout, k, w.pc, &w.rules)
 	if f != nil {
 		return 0, f

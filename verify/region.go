@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/verify/call"
 	"github.com/gtrace-dev/gtrace/verify/fault"
 )
@@ -55,13 +56,32 @@ func (w *walk) sleeps(name string) fault.Fault {
 	return bad
 }
 
+// mayNotSleep is the release that knows of global functions whether they may
+// sleep: in 6.12 none may be called where preemption or interrupts are off.
+var mayNotSleep = abi.V(6, 18)
+
+func (w *walk) calledAsleep(name string, maySleep bool) fault.Fault {
+	if maySleep {
+		return w.sleeps("global function " + name)
+	}
+	bad := fault.InRegion{What: "a call of global function " + name, Region: fault.RegionPreempt}
+	switch {
+	case w.s.Preempt > 0:
+		return bad
+	case len(w.s.IRQs) > 0:
+		bad.Region = fault.RegionIRQ
+		return bad
+	}
+	return nil
+}
+
 // globalCall judges a call of a global function, which is verified on its own.
 func (w *walk) globalCall(name string, maySleep bool) fault.Fault {
 	if n := len(w.s.Locks); n > 0 {
 		return fault.InRegion{What: "a call of global function " + name, Region: fault.RegionLock, Since: w.s.Locks[n-1].Insn}
 	}
-	if maySleep {
-		return w.sleeps("global function " + name)
+	if maySleep || w.img.Target.Version < mayNotSleep {
+		return w.calledAsleep(name, maySleep)
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ const (
 	KfuncSleeps                          // it may sleep, and the program may not
 	KfuncRCU                             // it is for RCU read-side sections
 	KfuncWritesPacket                    // it gives packet data for writing
+	KfuncLocks                           // it holds locks that the program may run under
 )
 
 func (ForbiddenKfunc) Code() string { return "forbidden-kfunc" }
@@ -33,6 +34,8 @@ func (f ForbiddenKfunc) String() string {
 		return fmt.Sprintf("%s is for programs under a GPL-compatible license: kernel functions always are", f.Func)
 	case KfuncSleeps:
 		return fmt.Sprintf("%s may sleep: only sleepable programs can call it", f.Func)
+	case KfuncLocks:
+		return fmt.Sprintf("%s holds locks that this program may run under: only LSM programs, iterators and sleepable programs can call it", f.Func)
 	case KfuncWritesPacket:
 		return fmt.Sprintf("programs of type %s can't write to packets: use a function that gives packet data for reading, not %s", f.Program, f.Func)
 	case KfuncRCU:
