@@ -66,8 +66,8 @@ func (w *walk) atomic(in isa.Insn) fault.Fault {
 	if f := w.leak(in.Dst, &r.Value, fault.LeakRead); f != nil {
 		return f
 	}
-	if r.Value.Kind.Pointer() {
-		return fault.Unsupported{What: "atomic operation on a stored pointer"}
+	if r.Value.Kind.Pointer() && in.Imm&isa.AtomicFetch != 0 {
+		return fault.Unsupported{What: "atomic operation that fetches a stored pointer"}
 	}
 	if in.Imm&isa.AtomicFetch != 0 { // before the store is judged: it may be the register with the address
 		w.s.Set(into, r.Value)

@@ -19,7 +19,7 @@ type Kfunc struct {
 	*abi.KernelFunc
 	Args []kfuncArg
 	ret  btf.Type // stripped
-	// unknown is what of it is not judged yet, "" for nothing.
+	// unknown is its name when nothing is known of it.
 	unknown string
 }
 
@@ -98,11 +98,7 @@ func (k *Kfuncs) read(fn *btf.Func) *Kfunc {
 	}
 	f.ret = state.Strip(proto.Return)
 	for i, p := range proto.Params {
-		a := k.param(f, proto, i, p)
-		if a.kind == kfUnknown {
-			f.unknown = "kfunc " + fn.Name
-		}
-		f.Args = append(f.Args, a)
+		f.Args = append(f.Args, k.param(f, proto, i, p))
 	}
 	return f
 }
@@ -206,7 +202,7 @@ func (f *Kfunc) callable(s *state.State, r *Rules) fault.Fault {
 	switch {
 	case !r.GPL:
 		bad.Reason = fault.KfuncLicense
-	case f.unknown != "" && f.Since == 0:
+	case f.unknown != "":
 		return fault.Unsupported{What: f.unknown}
 	case f.Since > r.Version:
 		return fault.Unsupported{What: "kfunc " + f.Name + " came with Linux " + f.Since.String() + ", the target is older", Since: f.Since.String()}
@@ -216,8 +212,6 @@ func (f *Kfunc) callable(s *state.State, r *Rules) fault.Fault {
 		bad.Reason = fault.KfuncSleeps
 	case f.RCUProtected && f.Iter == abi.NoIter && !s.InRCU(r.Attach.Sleepable):
 		bad.Reason = fault.KfuncRCU
-	case f.unknown != "":
-		return fault.Unsupported{What: f.unknown}
 	default:
 		return nil
 	}

@@ -84,6 +84,9 @@ func (c *kfuncCall) arg(i int) fault.Fault {
 	case a.kind <= kfConstSize:
 		return c.number(i, a, r, v)
 	}
+	if a.kind == kfUnknown {
+		return fault.Unsupported{What: "kfunc " + c.f.Name}
+	}
 	if (c.f.Trusted || c.f.RCU) && (v.IsNull() || v.Nullable) && !a.nullable {
 		return fault.Untrusted{Func: c.f.Name, Arg: i + 1, Got: v.Describe(), Null: true}
 	}
@@ -206,7 +209,7 @@ func (c *kfuncCall) object(i int, a *kfuncArg, r isa.Reg, v *state.Reg) fault.Fa
 			return wrong
 		}
 		t, err := c.l.KernelStruct(socketTypes[v.Kind])
-		if err != nil || !structAt(t, 0, name) {
+		if err != nil || !mem.StructAt(t, 0, name) {
 			return wrong
 		}
 		return nil

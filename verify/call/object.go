@@ -1,11 +1,10 @@
 package call
 
 import (
-	"github.com/cilium/ebpf/btf"
-
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/verify/fault"
+	"github.com/gtrace-dev/gtrace/verify/mem"
 	"github.com/gtrace-dev/gtrace/verify/state"
 )
 
@@ -52,53 +51,9 @@ func (c *checker) holds(r isa.Reg, v *state.Reg, name string, wrong fault.WrongA
 	if !ok || v.Val.Value() != 0 {
 		return fault.PointerOffset{Reg: r, Kind: v.Describe(), Off: v.Span(0), Variable: true}
 	}
-	if off < 0 || !structAt(c.l.Types.At(v.Type).Type, int(off), name) {
+	if off < 0 || !mem.StructAt(c.l.Types.At(v.Type).Type, int(off), name) {
 		wrong.Got = "a pointer to " + c.l.Types.Name(v.Type)
 		return wrong
-	}
-	return nil
-}
-
-// structAt reports whether a struct of this name begins at off of t: t itself, or the first of its members there, and so on.
-func structAt(t btf.Type, off int, name string) bool {
-	for range 16 {
-		var members []btf.Member
-		switch v := state.Strip(t).(type) {
-		case *btf.Struct:
-			if off == 0 && v.Name == name {
-				return true
-			}
-			members = v.Members
-		case *btf.Union:
-			members = v.Members
-		case *btf.Array:
-			n, err := btf.Sizeof(v.Type)
-			if err != nil || n == 0 {
-				return false
-			}
-			t, off = v.Type, off%n
-			continue
-		default:
-			return false
-		}
-		m := memberAt(members, off)
-		if m == nil {
-			return false
-		}
-		t, off = m.Type, off-int(m.Offset)/8
-	}
-	return false
-}
-
-// memberAt is the first member that has byte off.
-func memberAt(members []btf.Member, off int) *btf.Member {
-	for i := range members {
-		m := &members[i]
-		at := int(m.Offset) / 8
-		size, err := btf.Sizeof(m.Type)
-		if err == nil && off >= at && off < at+size {
-			return m
-		}
 	}
 	return nil
 }

@@ -177,7 +177,11 @@ func (l *Layout) kptr(s *state.State, base *state.Reg, p *Special, q Query, r *R
 			bad.Reason = fault.SpecialNumber
 			return bad
 		}
-		return fault.Unsupported{What: "store of a kernel pointer into a map's value"}
+		if q.Value == nil {
+			bad.Reason = fault.SpecialNumber
+			return bad
+		}
+		return l.storeKptr(p, q.Value, bad)
 	}
 	st, ok := p.Target.(*btf.Struct)
 	if !ok {
@@ -195,5 +199,22 @@ func (l *Layout) kptr(s *state.State, base *state.Reg, p *Special, q Query, r *R
 	}
 	v.ID = s.NewID()
 	r.Value = v
+	return nil
+}
+
+// storeKptr judges the store of a pointer that is not NULL into a field that owns nothing.
+func (l *Layout) storeKptr(p *Special, v *state.Reg, bad fault.SpecialField) fault.Fault {
+	st, ok := p.Target.(*btf.Struct)
+	if !ok {
+		return fault.Unsupported{What: "store of a pointer to " + state.TypeName(p.Target) + " into a map's value"}
+	}
+	if _, err := l.KernelStruct(st.Name); err != nil {
+		return fault.Unsupported{What: "store of a pointer to struct " + st.Name + " into a map's value"}
+	}
+	off, exact := v.ConstOff()
+	if v.Kind != state.BTF || v.Tagged != state.NoTag || !exact || off < 0 || v.Val.Value() != 0 || !StructAt(l.Types.At(v.Type).Type, int(off), st.Name) {
+		bad.Reason = fault.SpecialNumber
+		return bad
+	}
 	return nil
 }
