@@ -234,6 +234,11 @@ type Helper struct {
 	ExpectedOf ProgType
 	// Except are attach types that don't have it, whatever the program type.
 	Except []AttachType
+	// Not are pairs of program and attach type that don't have it.
+	Not []Attach
+	// Hooks narrows LSM to these hooks; nil: all. SleepableHooks: to those where programs may sleep.
+	Hooks          []string
+	SleepableHooks bool
 	// Iters narrows Tracing to these iterators; nil: whatever Expected says.
 	Iters []string
 	// Targets narrows Tracing's fentry, fexit and typed tracepoints to these

@@ -61,7 +61,7 @@ var helpers = [...]Helper{
 	46:  {ID: 46, Name: "bpf_get_socket_cookie", Args: []ArgKind{ArgCtx}, Since: V(4, 12), Progs: progsLikeGetSocketCookie},
 	47:  {ID: 47, Name: "bpf_get_socket_uid", Args: []ArgKind{ArgCtx}, Since: V(4, 12), Progs: progsLikeGetSocketUid},
 	48:  {ID: 48, Name: "bpf_set_hash", Args: []ArgKind{ArgCtx, ArgAnything}, Since: V(4, 13), Progs: progsSchedACTSchedCLS},
-	49:  {ID: 49, Name: "bpf_setsockopt", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything, ArgMem, ArgConstSize}, Since: V(4, 13), Progs: progsSockopt, Expected: []AttachType{AttachSetsockopt}, ExpectedOf: CGroupSockopt, Iters: itersSockopt},
+	49:  {ID: 49, Name: "bpf_setsockopt", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything, ArgMem, ArgConstSize}, Since: V(4, 13), Progs: progsSockopt, Expected: []AttachType{AttachSetsockopt}, ExpectedOf: CGroupSockopt, Iters: itersSockopt, Not: lsmMac, Hooks: hooksSockopt},
 	50:  {ID: 50, Name: "bpf_skb_adjust_room", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything, ArgAnything}, InvalidatesPacket: true, Since: V(4, 13), Progs: progsSKSKBSchedACTSchedCLS},
 	51:  {ID: 51, Name: "bpf_redirect_map", Args: []ArgKind{ArgConstMapPtr, ArgAnything, ArgAnything}, MapTypes: mapsRedirect, Since: V(4, 14), Progs: progsXDP},
 	52:  {ID: 52, Name: "bpf_sk_redirect_map", Args: []ArgKind{ArgCtx, ArgConstMapPtr, ArgAnything, ArgAnything}, MapTypes: mapsSockmap, Since: V(4, 14), Progs: progsSKSKB},
@@ -69,7 +69,7 @@ var helpers = [...]Helper{
 	54:  {ID: 54, Name: "bpf_xdp_adjust_meta", Args: []ArgKind{ArgCtx, ArgAnything}, InvalidatesPacket: true, Since: V(4, 15), Progs: progsXDP},
 	55:  {ID: 55, Name: "bpf_perf_event_read_value", Args: []ArgKind{ArgConstMapPtr, ArgAnything, ArgUninitMem, ArgConstSize}, MapTypes: mapsPerfEvent, GPL: true, Since: V(4, 15)},
 	56:  {ID: 56, Name: "bpf_perf_prog_read_value", Args: []ArgKind{ArgCtx, ArgUninitMem, ArgConstSize}, GPL: true, Since: V(4, 15), Progs: progsPerfEvent},
-	57:  {ID: 57, Name: "bpf_getsockopt", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything, ArgUninitMem, ArgConstSize}, Since: V(4, 15), Progs: progsSockopt, Expected: []AttachType{AttachSetsockopt}, ExpectedOf: CGroupSockopt, Iters: itersSockopt},
+	57:  {ID: 57, Name: "bpf_getsockopt", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything, ArgUninitMem, ArgConstSize}, Since: V(4, 15), Progs: progsSockopt, Expected: []AttachType{AttachSetsockopt}, ExpectedOf: CGroupSockopt, Iters: itersSockopt, Not: lsmMac, Hooks: hooksSockopt},
 	58:  {ID: 58, Name: "bpf_override_return", Args: []ArgKind{ArgCtx, ArgAnything}, GPL: true, Config: "CONFIG_BPF_KPROBE_OVERRIDE", Since: V(4, 16), Progs: progsKprobe},
 	59:  {ID: 59, Name: "bpf_sock_ops_cb_flags_set", Args: []ArgKind{ArgCtx, ArgAnything}, Since: V(4, 16), Progs: progsSockOps},
 	60:  {ID: 60, Name: "bpf_msg_redirect_map", Args: []ArgKind{ArgCtx, ArgConstMapPtr, ArgAnything, ArgAnything}, MapTypes: mapsSockmap, Since: V(4, 17), Progs: progsSKMsg},
@@ -93,7 +93,7 @@ var helpers = [...]Helper{
 	78:  {ID: 78, Name: "bpf_rc_keydown", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything, ArgAnything}, GPL: true, Since: V(4, 18), Progs: progsLIRCMode2},
 	79:  {ID: 79, Name: "bpf_skb_cgroup_id", Args: []ArgKind{ArgCtx}, Since: V(4, 18), Progs: progsCGroupSKBSchedACTSchedCLS},
 	80:  {ID: 80, Name: "bpf_get_current_cgroup_id", Since: V(4, 18)},
-	81:  {ID: 81, Name: "bpf_get_local_storage", Args: []ArgKind{ArgConstMapPtr, ArgAnything}, Ret: RetMapValue, MapTypes: mapsCgroupStorage, ZeroFlags: true, Since: V(4, 19), Progs: progsLikeGetLocalStorage},
+	81:  {ID: 81, Name: "bpf_get_local_storage", Args: []ArgKind{ArgConstMapPtr, ArgAnything}, Ret: RetMapValue, Not: lsmMac, MapTypes: mapsCgroupStorage, ZeroFlags: true, Since: V(4, 19), Progs: progsLikeGetLocalStorage},
 	82:  {ID: 82, Name: "bpf_sk_select_reuseport", Args: []ArgKind{ArgCtx, ArgConstMapPtr, ArgMapKey, ArgAnything}, MapTypes: mapsReuseport, Since: V(4, 19), Progs: progsSKReuseport},
 	83:  {ID: 83, Name: "bpf_skb_ancestor_cgroup_id", Args: []ArgKind{ArgCtx, ArgAnything}, Since: V(4, 19), Progs: progsCGroupSKBSchedACTSchedCLS},
 	84:  {ID: 84, Name: "bpf_sk_lookup_tcp", Args: []ArgKind{ArgCtx, ArgMem, ArgConstSizeOrZero, ArgAnything, ArgAnything}, Ret: RetSockOrNull, AcquiresRef: true, Since: V(4, 20), Progs: progsLikeSkLookupTcp},
@@ -119,8 +119,8 @@ var helpers = [...]Helper{
 	104: {ID: 104, Name: "bpf_sysctl_set_new_value", Args: []ArgKind{ArgCtx, ArgMem, ArgConstSize}, Since: V(5, 2), Progs: progsCGroupSysctl},
 	105: {ID: 105, Name: "bpf_strtol", Args: []ArgKind{ArgMem, ArgConstSize, ArgAnything, ArgUninitU64}, Since: V(5, 2)},
 	106: {ID: 106, Name: "bpf_strtoul", Args: []ArgKind{ArgMem, ArgConstSize, ArgAnything, ArgUninitU64}, Since: V(5, 2)},
-	107: {ID: 107, Name: "bpf_sk_storage_get", Args: []ArgKind{ArgConstMapPtr, ArgAnySock, ArgMapValueOrNull, ArgAnything}, Ret: RetMapValueOrNull, MapTypes: mapsSKStorage, Since: V(5, 2), Progs: progsLikeSkStorageGet, NotTargets: "bpf_sk_storage"},
-	108: {ID: 108, Name: "bpf_sk_storage_delete", Args: []ArgKind{ArgConstMapPtr, ArgAnySock}, MapTypes: mapsSKStorage, Since: V(5, 2), Progs: progsLikeSkStorageDelete, NotTargets: "bpf_sk_storage"},
+	107: {ID: 107, Name: "bpf_sk_storage_get", Args: []ArgKind{ArgConstMapPtr, ArgAnySock, ArgMapValueOrNull, ArgAnything}, Ret: RetMapValueOrNull, MapTypes: mapsSKStorage, Since: V(5, 2), Progs: progsLikeSkStorageGet, Not: fmodRet, NotTargets: "bpf_sk_storage"},
+	108: {ID: 108, Name: "bpf_sk_storage_delete", Args: []ArgKind{ArgConstMapPtr, ArgAnySock}, MapTypes: mapsSKStorage, Since: V(5, 2), Progs: progsLikeSkStorageDelete, Not: fmodRet, NotTargets: "bpf_sk_storage"},
 	109: {ID: 109, Name: "bpf_send_signal", Args: []ArgKind{ArgAnything}, Since: V(5, 3)},
 	110: {ID: 110, Name: "bpf_tcp_gen_syncookie", Args: []ArgKind{ArgAnySock, ArgMem, ArgConstSize, ArgMem, ArgConstSize}, GPL: true, Since: V(5, 3), Progs: progsSchedACTSchedCLSXDP},
 	111: {ID: 111, Name: "bpf_skb_output", Args: []ArgKind{ArgBTF, ArgConstMapPtr, ArgAnything, ArgMem, ArgConstSizeOrZero}, Type: "sk_buff", MapTypes: mapsPerfEvent, GPL: true, Since: V(5, 5), Progs: progsLSMSyscallTracing},
@@ -159,7 +159,7 @@ var helpers = [...]Helper{
 	144: {ID: 144, Name: "bpf_reserve_hdr_opt", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything}, Since: V(5, 10), Progs: progsSockOps},
 	145: {ID: 145, Name: "bpf_inode_storage_get", Args: []ArgKind{ArgConstMapPtr, ArgBTFOrNull, ArgMapValueOrNull, ArgAnything}, Ret: RetMapValueOrNull, Type: "inode", MapTypes: mapsInodeStorage, Since: V(5, 10), Progs: progsLSM},
 	146: {ID: 146, Name: "bpf_inode_storage_delete", Args: []ArgKind{ArgConstMapPtr, ArgBTFOrNull}, Type: "inode", MapTypes: mapsInodeStorage, Since: V(5, 10), Progs: progsLSM},
-	147: {ID: 147, Name: "bpf_d_path", Args: []ArgKind{ArgBTF, ArgUninitMem, ArgConstSizeOrZero}, Type: "path", Since: V(5, 10), Progs: progsLSMTracing, Targets: pathFunctions},
+	147: {ID: 147, Name: "bpf_d_path", Args: []ArgKind{ArgBTF, ArgUninitMem, ArgConstSizeOrZero}, Type: "path", SleepableHooks: true, Since: V(5, 10), Progs: progsLSMTracing, Targets: pathFunctions},
 	148: {ID: 148, Name: "bpf_copy_from_user", Args: []ArgKind{ArgUninitMem, ArgConstSizeOrZero, ArgAnything}, Sleepable: true, Since: V(5, 10)},
 	149: {ID: 149, Name: "bpf_snprintf_btf", Args: []ArgKind{ArgUninitMem, ArgConstSize, ArgMem, ArgConstSize, ArgAnything}, Since: V(5, 10)},
 	150: {ID: 150, Name: "bpf_seq_printf_btf", Args: []ArgKind{ArgBTF, ArgMem, ArgConstSizeOrZero, ArgAnything}, Type: "seq_file", GPL: true, Since: V(5, 10), Progs: progsTracing, Expected: []AttachType{AttachTraceIter}},
@@ -173,7 +173,7 @@ var helpers = [...]Helper{
 	158: {ID: 158, Name: "bpf_get_current_task_btf", Ret: RetBTFTrusted, RetType: "task_struct", Perfmon: true, GPL: true, Since: V(5, 11)},
 	159: {ID: 159, Name: "bpf_bprm_opts_set", Args: []ArgKind{ArgBTF, ArgAnything}, Type: "linux_binprm", Since: V(5, 11), Progs: progsLSM},
 	160: {ID: 160, Name: "bpf_ktime_get_coarse_ns", Since: V(5, 11), Progs: progsLikeKtimeGetCoarseNs},
-	161: {ID: 161, Name: "bpf_ima_inode_hash", Args: []ArgKind{ArgBTF, ArgUninitMem, ArgConstSize}, Type: "inode", Sleepable: true, Since: V(5, 11), Progs: progsLSM},
+	161: {ID: 161, Name: "bpf_ima_inode_hash", Args: []ArgKind{ArgBTF, ArgUninitMem, ArgConstSize}, Type: "inode", Sleepable: true, SleepableHooks: true, Since: V(5, 11), Progs: progsLSM},
 	162: {ID: 162, Name: "bpf_sock_from_file", Args: []ArgKind{ArgBTF}, Ret: RetBTFOrNull, Type: "file", RetType: "socket", Since: V(5, 11), Progs: progsLSMSyscallTracing},
 	163: {ID: 163, Name: "bpf_check_mtu", Args: []ArgKind{ArgCtx, ArgAnything, ArgFixedWritableMem, ArgAnything, ArgAnything}, Sizes: []int{4}, GPL: true, Since: V(5, 12), Progs: progsSchedACTSchedCLSXDP},
 	164: {ID: 164, Name: "bpf_for_each_map_elem", Args: []ArgKind{ArgConstMapPtr, ArgFuncPtr, ArgStackOrNull, ArgAnything}, MapTypes: mapsForEach, Callback: callbackMapElem, Since: V(5, 13)},
@@ -186,7 +186,7 @@ var helpers = [...]Helper{
 	171: {ID: 171, Name: "bpf_timer_start", Args: []ArgKind{ArgTimer, ArgAnything, ArgAnything}, GPL: true, Since: V(5, 15)},
 	172: {ID: 172, Name: "bpf_timer_cancel", Args: []ArgKind{ArgTimer}, GPL: true, Since: V(5, 15)},
 	173: {ID: 173, Name: "bpf_get_func_ip", Args: []ArgKind{ArgCtx}, GPL: true, Since: V(5, 15), Progs: progsKprobeTracing, Expected: attachTrampoline},
-	174: {ID: 174, Name: "bpf_get_attach_cookie", Args: []ArgKind{ArgCtx}, Since: V(5, 15), Progs: progsLikeGetAttachCookie, Expected: attachCookie},
+	174: {ID: 174, Name: "bpf_get_attach_cookie", Args: []ArgKind{ArgCtx}, Since: V(5, 15), Progs: progsLikeGetAttachCookie, Not: lsmCgroup, Expected: attachCookie},
 	175: {ID: 175, Name: "bpf_task_pt_regs", Args: []ArgKind{ArgBTF}, Ret: RetBTF, Type: "task_struct", RetType: "pt_regs", GPL: true, Since: V(5, 15)},
 	176: {ID: 176, Name: "bpf_get_branch_snapshot", Args: []ArgKind{ArgUninitMem, ArgConstSizeOrZero, ArgAnything}, GPL: true, Since: V(5, 16)},
 	177: {ID: 177, Name: "bpf_trace_vprintk", Args: []ArgKind{ArgMem, ArgConstSize, ArgMemOrNull, ArgConstSizeOrZero}, Perfmon: true, GPL: true, Since: V(5, 16)},
@@ -195,17 +195,17 @@ var helpers = [...]Helper{
 	180: {ID: 180, Name: "bpf_find_vma", Args: []ArgKind{ArgBTF, ArgAnything, ArgFuncPtr, ArgStackOrNull, ArgAnything}, Type: "task_struct", Callback: callbackVMA, Since: V(5, 17)},
 	181: {ID: 181, Name: "bpf_loop", Args: []ArgKind{ArgAnything, ArgFuncPtr, ArgStackOrNull, ArgAnything}, Callback: callbackLoop, Since: V(5, 17)},
 	182: {ID: 182, Name: "bpf_strncmp", Args: []ArgKind{ArgMem, ArgConstSize, ArgConstStr}, Since: V(5, 17)},
-	183: {ID: 183, Name: "bpf_get_func_arg", Args: []ArgKind{ArgCtx, ArgAnything, ArgUninitU64}, Since: V(5, 17), Progs: progsLSMTracing, Expected: attachTrampoline},
-	184: {ID: 184, Name: "bpf_get_func_ret", Args: []ArgKind{ArgCtx, ArgUninitU64}, Since: V(5, 17), Progs: progsLSMTracing, Expected: attachTrampoline},
-	185: {ID: 185, Name: "bpf_get_func_arg_cnt", Args: []ArgKind{ArgCtx}, Since: V(5, 17), Progs: progsLSMTracing, Expected: attachTrampoline},
-	186: {ID: 186, Name: "bpf_get_retval", Since: V(5, 18), Progs: progsLikeGetRetval, Except: attachNoRetval},
-	187: {ID: 187, Name: "bpf_set_retval", Args: []ArgKind{ArgAnything}, Since: V(5, 18), Progs: progsLikeGetRetval, Except: attachNoRetval},
+	183: {ID: 183, Name: "bpf_get_func_arg", Args: []ArgKind{ArgCtx, ArgAnything, ArgUninitU64}, Since: V(5, 17), Progs: progsLSMTracing, Not: lsmCgroup, Expected: attachTrampoline},
+	184: {ID: 184, Name: "bpf_get_func_ret", Args: []ArgKind{ArgCtx, ArgUninitU64}, Since: V(5, 17), Progs: progsLSMTracing, Not: lsmCgroup, Expected: attachTrampoline},
+	185: {ID: 185, Name: "bpf_get_func_arg_cnt", Args: []ArgKind{ArgCtx}, Since: V(5, 17), Progs: progsLSMTracing, Not: lsmCgroup, Expected: attachTrampoline},
+	186: {ID: 186, Name: "bpf_get_retval", Since: V(5, 18), Progs: progsLikeGetRetval, Except: attachNoRetval, Not: lsmMac},
+	187: {ID: 187, Name: "bpf_set_retval", Args: []ArgKind{ArgAnything}, Since: V(5, 18), Progs: progsLikeGetRetval, Except: attachNoRetval, Not: lsmMac},
 	188: {ID: 188, Name: "bpf_xdp_get_buff_len", Args: []ArgKind{ArgCtx}, Since: V(5, 18), Progs: progsSyscallTracingXDP},
 	189: {ID: 189, Name: "bpf_xdp_load_bytes", Args: []ArgKind{ArgCtx, ArgAnything, ArgUninitMem, ArgConstSize}, Since: V(5, 18), Progs: progsXDP},
 	190: {ID: 190, Name: "bpf_xdp_store_bytes", Args: []ArgKind{ArgCtx, ArgAnything, ArgMem, ArgConstSize}, Since: V(5, 18), Progs: progsXDP},
 	191: {ID: 191, Name: "bpf_copy_from_user_task", Args: []ArgKind{ArgUninitMem, ArgConstSizeOrZero, ArgAnything, ArgBTF, ArgAnything}, Type: "task_struct", Sleepable: true, GPL: true, Since: V(5, 18)},
 	192: {ID: 192, Name: "bpf_skb_set_tstamp", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything}, Since: V(5, 18), Progs: progsSchedACTSchedCLS},
-	193: {ID: 193, Name: "bpf_ima_file_hash", Args: []ArgKind{ArgBTF, ArgUninitMem, ArgConstSize}, Type: "file", Sleepable: true, Since: V(5, 18), Progs: progsLSM},
+	193: {ID: 193, Name: "bpf_ima_file_hash", Args: []ArgKind{ArgBTF, ArgUninitMem, ArgConstSize}, Type: "file", Sleepable: true, SleepableHooks: true, Since: V(5, 18), Progs: progsLSM},
 	194: {ID: 194, Name: "bpf_kptr_xchg", Args: []ArgKind{ArgKptr, ArgKptrValue}, Ret: RetKptrOrNull, ReleaseArg: 2, Since: V(5, 19)},
 	195: {ID: 195, Name: "bpf_map_lookup_percpu_elem", Args: []ArgKind{ArgConstMapPtr, ArgMapKey, ArgAnything}, Ret: RetMapValueOrNull, MapTypes: mapsPerCPU, Since: V(5, 19)},
 	196: {ID: 196, Name: "bpf_skc_to_mptcp_sock", Args: []ArgKind{ArgSockCommon}, Ret: RetBTFOrNull, RetType: "mptcp_sock", CastArg: 1, Since: V(5, 19), Progs: progsLikeSkcToTcp6Sock},
@@ -255,7 +255,7 @@ var (
 	progsLWTSeg6Local              = []ProgType{LWTSeg6Local}
 	progsLIRCMode2                 = []ProgType{LIRCMode2}
 	progsCGroupSKBSchedACTSchedCLS = []ProgType{CGroupSKB, SchedACT, SchedCLS}
-	progsLikeGetLocalStorage       = []ProgType{CGroupDevice, CGroupSKB, CGroupSock, CGroupSockAddr, CGroupSockopt, CGroupSysctl, SockOps}
+	progsLikeGetLocalStorage       = []ProgType{LSM, CGroupDevice, CGroupSKB, CGroupSock, CGroupSockAddr, CGroupSockopt, CGroupSysctl, SockOps}
 	progsSKReuseport               = []ProgType{SKReuseport}
 	progsLikeSkLookupTcp           = []ProgType{CGroupSKB, CGroupSockAddr, SKSKB, SchedACT, SchedCLS, XDP}
 	progsLikeSkRelease             = []ProgType{CGroupSKB, CGroupSockAddr, SKLookup, SKSKB, SchedACT, SchedCLS, XDP}
@@ -277,7 +277,7 @@ var (
 	progsLikeGetAttachCookie       = []ProgType{Kprobe, LSM, PerfEvent, RawTracepoint, RawTracepointWrit, Tracepoint, Tracing}
 	progsLSMTracing                = []ProgType{LSM, Tracing}
 	progsLikeGetRetval             = []ProgType{CGroupDevice, CGroupSock, CGroupSockAddr, CGroupSockopt, CGroupSysctl, LSM, SockOps}
-	progsSyscallTracingXDP         = []ProgType{Syscall, Tracing, XDP}
+	progsSyscallTracingXDP         = []ProgType{LSM, Syscall, Tracing, XDP}
 )
 
 // Attach types that have a helper, or don't.
@@ -289,6 +289,16 @@ var (
 
 // itersSockopt are the iterators whose programs may change options of the sockets.
 var itersSockopt = []string{"tcp", "unix"}
+
+// Pairs of program and attach type that don't have a helper that others of the type have.
+var (
+	lsmMac    = []Attach{{Type: LSM, Expected: AttachLSMMac}}
+	lsmCgroup = []Attach{{Type: LSM, Expected: AttachLSMCgroup}}
+	fmodRet   = []Attach{{Type: Tracing, Expected: AttachModifyRet}}
+)
+
+// hooksSockopt are the hooks at which programs for cgroups may change options of the socket.
+var hooksSockopt = []string{"inet_conn_established", "inet_csk_clone", "sock_graft", "socket_socketpair", "socket_post_create"}
 
 // pathFunctions are the functions whose arguments bpf_d_path may look at.
 var pathFunctions = []string{
@@ -316,12 +326,21 @@ func HelperByName(name string) *Helper {
 
 // Has reports whether programs that go to a may call h.
 func (h *Helper) Has(a Attach) bool {
+	if a.Type == CGroupSock && a.Expected == 0 {
+		a.Expected = AttachSockCreate // as the kernel does
+	}
 	if a.Type == StructOps {
 		name, member, _ := strings.Cut(a.Target, ".")
 		return StructOpByName(name).has(member, h)
 	}
 	if h.Progs != nil && !slices.Contains(h.Progs, a.Type) || slices.Contains(h.Except, a.Expected) {
 		return false
+	}
+	if slices.ContainsFunc(h.Not, func(n Attach) bool { return n.Type == a.Type && n.Expected == a.Expected }) {
+		return false
+	}
+	if a.Type == LSM {
+		return h.hasHook(a)
 	}
 	of := h.ExpectedOf
 	if of == 0 {
@@ -342,4 +361,12 @@ func (h *Helper) Has(a Attach) bool {
 		return false
 	}
 	return h.Targets == nil || slices.Contains(h.Targets, a.Target)
+}
+
+// hasHook reports whether a program at a hook of a security module may call h.
+func (h *Helper) hasHook(a Attach) bool {
+	if h.Hooks != nil && !slices.Contains(h.Hooks, a.Target) {
+		return false
+	}
+	return !h.SleepableHooks || LSMHookByName(a.Target).Sleepable
 }

@@ -91,7 +91,7 @@ var lateHelpers = []struct {
 	{V(6, 18), []int32{16, 37}, append([]ProgType{Netfilter, SKMsg}, lateNetwork...)},
 	{V(6, 18), []int32{17}, []ProgType{
 		SocketFilter, Kprobe, Tracepoint, XDP, PerfEvent, CGroupSKB, SockOps, SKSKB, RawTracepoint, SKReuseport, FlowDissector,
-		RawTracepointWrit, Tracing, SKLookup, Syscall, Netfilter,
+		RawTracepointWrit, Tracing, SKLookup, Syscall, Netfilter, LSM,
 	}},
 	{V(6, 18), []int32{22, 55, 109, 117, 141, 148, 156, 157, 176, 180, 191}, append(append([]ProgType{Netfilter, SKMsg}, lateNetwork...), lateCgroup...)},
 	{V(6, 18), []int32{39}, []ProgType{LWTSeg6Local}},
