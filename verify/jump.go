@@ -282,6 +282,9 @@ func (w *walk) call(in isa.Insn) (int, fault.Fault) {
 			return 0, f
 		}
 	}
+	if p.TailCall && w.s.Depth() == 1 && w.img.Target.Version >= tailCallEnds {
+		e.ChangesPacket = false // it failed, and nothing ran
+	}
 	w.apply(e)
 	if p.TailCall {
 		return w.tailCall()
