@@ -114,6 +114,7 @@ type Attach struct {
 	Expected  AttachType
 	Target    string // function, tracepoint, "path:symbol", …; "" for none
 	Sleepable bool
+	Alignment Alignment
 }
 
 // MapType is enum bpf_map_type.
@@ -209,6 +210,8 @@ type Helper struct {
 	Perfmon bool
 	// InvalidatesPacket: packet pointers are void after the call.
 	InvalidatesPacket bool
+	// PacketAccess: its memory arguments may be packet data.
+	PacketAccess bool
 	// AcquiresRef: the returned pointer must be released by a helper with ReleaseArg.
 	AcquiresRef bool
 	// ReleaseArg is the 1-based argument whose reference the call releases; 0 for none.

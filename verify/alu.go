@@ -196,6 +196,12 @@ func (w *walk) pointerALU(in isa.Insn, op scalar.Op, dst, src state.Reg) fault.F
 		return f
 	}
 	out := ptr
+	if out.Kind.InPacket() && !off.Val.IsConst() { // comparisons were about another base
+		out.ID = w.s.NewID()
+		if op.Code == isa.Add || off.Val.SMin < 0 {
+			out.Size = 0
+		}
+	}
 	switch op.Code {
 	case isa.Add:
 		addOffset(&out, off.Val)

@@ -76,6 +76,8 @@ func (w *walk) conditional(in isa.Insn) (int, fault.Fault) {
 		narrow(w.s, in, not)
 	case !w.may.PointerLeaks && dst.Kind.Pointer() && !(packetPointer(dst) && packetPointer(&src)):
 		return 0, w.leak(in.Dst, dst, fault.LeakCompare)
+	case packetPointer(dst) && packetPointer(&src):
+		refinePacket(other.s, w.s, in)
 	case in.UsesReg() && !c.Is32 && c.Code == isa.Jeq:
 		equalPointers(other.s, in, *dst, src)
 	case in.UsesReg() && !c.Is32 && c.Code == isa.Jne:
@@ -107,6 +109,8 @@ func decide(c scalar.Cond, dst, src *state.Reg) (taken, known bool) {
 	switch {
 	case dst.Kind == state.Scalar && src.Kind == state.Scalar:
 		return scalar.Decide(c, dst.Val, src.Val)
+	case packetPointer(dst) && packetPointer(src):
+		return decidePacket(c, dst, src)
 	case dst.Kind == state.Scalar && src.Kind.Pointer():
 		dst, src = src, dst
 	}
@@ -315,6 +319,7 @@ func (w *walk) apply(e *call.Effects) {
 	}
 	if e.ChangesPacket {
 		w.s.VoidSlices()
+		w.s.ForgetPacket(w.released())
 	}
 	if d := e.Dynptr; d != nil {
 		if d.Acquire != "" {

@@ -69,7 +69,7 @@ func (w *walk) begin() (int, fault.Fault) {
 	if n := len(w.insns); n > limits.Insns {
 		return 0, fault.TooLong{Insns: n, Max: limits.Insns, Privileged: w.img.Target.Privileged}
 	}
-	for _, pass := range []func() (int, fault.Fault){w.privilege, w.attachable, w.loads, w.kfuncLicense, w.lacks, w.shape} {
+	for _, pass := range []func() (int, fault.Fault){w.privilege, w.attachable, w.loads, w.kfuncLicense, w.lacks, w.shape, w.legacyReturns} {
 		if i, f := pass(); f != nil {
 			return i, f
 		}
@@ -120,7 +120,7 @@ func (w *walk) prepare() string {
 	}
 	w.layout = mem.Layout{
 		Maps: maps, Inner: inner, Special: special, Writes: abi.StructWrites(img.Attach.Type), Sleepable: img.Attach.Sleepable, RCUType: func(name string) bool { return abi.RCUType(name, t.Version) },
-		Context: &row.Context, Target: target, Types: &state.Types{},
+		Context: &row.Context, Packet: row.Packet(), Strict: img.Attach.Alignment.Strict(t.Arch), Target: target, Types: &state.Types{},
 		UninitStack: w.may.UninitStack, PointerLeaks: w.may.PointerLeaks, BPF: w.may.BPF, GPL: w.rules.GPL, Version: t.Version,
 		MapFields:    t.Engine == image.EngineKernel,
 		KernelStruct: func(name string) (btf.Type, error) { return kernelStruct(t, name) },

@@ -177,12 +177,27 @@ func (v View) object(r *state.Reg) string {
 		return fmt.Sprintf("ring buffer record of %d bytes", r.Size)
 	case state.Mem:
 		return fmt.Sprintf("memory of %d bytes", r.Size)
+	case state.Packet, state.PacketMeta:
+		return r.Kind.String() + reach(r)
 	case state.BTF:
 		return fmt.Sprintf("%s %s", [...]string{"kernel", "trusted kernel", "RCU kernel", "untrusted kernel"}[r.Trust], v.layout.Types.Name(r.Type))
 	case state.User:
 		return "user " + v.layout.Types.Name(r.Type)
 	}
 	return r.Kind.String()
+}
+
+// reach says how far from a packet pointer's base on the packet surely goes.
+func reach(r *state.Reg) string {
+	switch r.Size {
+	case 0:
+		return ""
+	case state.AtEnd:
+		return " at the end"
+	case state.BeyondEnd:
+		return " beyond the end"
+	}
+	return fmt.Sprintf(", %d bytes from its base known", r.Size)
 }
 
 // copies numbers the groups of scalars that are tied to each other, in the

@@ -143,7 +143,7 @@ func (w *walk) dispatch(in isa.Insn) (int, fault.Fault) {
 		return next, w.alu(in)
 	case isa.ClassLD:
 		if !in.IsWide() {
-			return 0, fault.Unsupported{What: "packet access by LD_ABS and LD_IND"}
+			return w.legacyLoad(in)
 		}
 		return next, w.wide(in)
 	case isa.ClassLDX:

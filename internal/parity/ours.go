@@ -50,7 +50,8 @@ func judgeObject(ctx context.Context, file string, programs []string, expected m
 			m[p] = ourVerdict{Verdict: failed, Message: "not among the object's programs"}
 		default:
 			guessType(known[p])
-			m[p] = judgeProgram(ctx, o, p, targetFor(t, expected[p]), optionsFor(expected[p]), limit)
+			known[p].Attach.Alignment = alignmentFor(expected[p])
+			m[p] = judgeProgram(ctx, o, p, targetFor(t, expected[p]), verify.Options{}, limit)
 		}
 	}
 	return m
@@ -66,9 +67,15 @@ func targetFor(t *image.Target, e expectation) *image.Target {
 	return &with
 }
 
-// optionsFor are a program's load flags, as far as they change verdicts.
-func optionsFor(e expectation) verify.Options {
-	return verify.Options{}
+// alignmentFor is what a program's load flags say of alignment.
+func alignmentFor(e expectation) abi.Alignment {
+	switch {
+	case e.Flags&loadFlags["BPF_F_ANY_ALIGNMENT"] != 0:
+		return abi.AlignAny
+	case e.Flags&loadFlags["BPF_F_STRICT_ALIGNMENT"] != 0:
+		return abi.AlignStrict
+	}
+	return abi.AlignDefault
 }
 
 // contextTypes gives an extension program the section that veristat takes its

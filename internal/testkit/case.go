@@ -29,6 +29,8 @@ type Case struct {
 	Kernel  Relation
 	Why     string      // Stricter, Looser
 	Since   abi.Version // the first kernel that can be asked
+
+	Alignment abi.Alignment // the load flag
 	// Unprivileged: loaded without any capability.
 	Unprivileged bool
 
@@ -151,6 +153,12 @@ func (c *Case) comment(text string) error {
 				return fmt.Errorf("expected privileges: none, found %q", line)
 			}
 			c.Unprivileged = true
+		}
+		switch line {
+		case "alignment: strict":
+			c.Alignment = abi.AlignStrict
+		case "alignment: any":
+			c.Alignment = abi.AlignAny
 		}
 		rest, ok := strings.CutPrefix(line, "kernel:")
 		if !ok {

@@ -85,6 +85,7 @@ func golden(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	img.Attach.Alignment = c.Alignment
 	v := judge(t, file, c, img)
 	if v != nil && c.Runs != nil {
 		t.Run("interpreter", func(t *testing.T) {

@@ -72,6 +72,12 @@ func LoadKernel(img *image.Image) (*Kernel, error) {
 	if img.Attach.Sleepable {
 		load.flags = unix.BPF_F_SLEEPABLE
 	}
+	switch img.Attach.Alignment {
+	case abi.AlignStrict:
+		load.flags |= unix.BPF_F_STRICT_ALIGNMENT
+	case abi.AlignAny:
+		load.flags |= unix.BPF_F_ANY_ALIGNMENT
+	}
 	if err := attachTo(img, load); err != nil {
 		k.Close()
 		return nil, err

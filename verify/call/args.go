@@ -48,6 +48,11 @@ func (c *checker) argument(i int, kind abi.ArgKind) fault.Fault {
 	if orNull[kind] && v.IsNull() {
 		return nil
 	}
+	if v.Kind.InPacket() && kind != abi.ArgNone && kind != abi.ArgAnything {
+		if f := c.packet(i, r); f != nil {
+			return f
+		}
+	}
 	switch kind {
 	case abi.ArgNone:
 		return nil
@@ -168,6 +173,18 @@ func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault
 	return fault.Unsupported{What: fmt.Sprintf("argument %d of %s, %s", r, c.p.Name, wants[kind])}
 }
 
+// packet judges a packet pointer as an argument, whatever is wanted.
+func (c *checker) packet(i int, r isa.Reg) fault.Fault {
+	rights := c.row.Packet()
+	switch {
+	case rights == abi.PacketNone:
+		return fault.PacketArgument{Func: c.p.Name, Arg: i + 1, Reg: r, Program: c.row.Name}
+	case rights != abi.PacketBuffer && c.p.Helper != nil && !c.p.Helper.PacketAccess:
+		return fault.PacketArgument{Func: c.p.Name, Arg: i + 1, Reg: r}
+	}
+	return nil
+}
+
 func unmoved(r isa.Reg, v *state.Reg) fault.Fault {
 	off, ok := v.ConstOff()
 	if !ok || off != 0 {
@@ -179,8 +196,6 @@ func unmoved(r isa.Reg, v *state.Reg) fault.Fault {
 // pointer requires a pointer to memory that calls can access.
 func (c *checker) pointer(v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
 	switch {
-	case v.Kind == state.Packet, v.Kind == state.PacketMeta:
-		return fault.Unsupported{What: "packet data as an argument"}
 	case v.Kind == state.BTF && v.Trust == state.Trusted && v.Tagged == state.NoTag && !v.Nullable && onlyReads(kind) && c.takesTyped():
 		return nil
 	case !mem.Takes(v.Kind), v.Nullable && !orNull[kind], v.Kind == state.Mem && v.Trust == state.Untrusted:

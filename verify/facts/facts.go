@@ -37,4 +37,5 @@ const (
 	SockCommon
 	TCPSock
 	XDPSock
+	Packet
 )

@@ -57,7 +57,7 @@ var All = []Fault{
 	InfiniteLoop{}, TooComplex{}, CorePoison{}, MapDescriptor{}, KsymAddress{}, NoMapValue{}, TooLong{},
 	UninitRegister{}, FramePointerWrite{}, DivByZero{}, BadShift{}, PointerArithmetic{}, PointerOffset{}, MixedAccess{},
 	ScalarDeref{}, NullableDeref{}, InvalidDeref{}, StackBounds{}, UninitStack{}, PartialSpill{},
-	MapValueBounds{}, MemBounds{}, UnboundedAccess{}, ReadOnly{}, CtxAccess{}, CtxModified{}, SockAccess{}, TypeField{}, AtomicTarget{}, Misaligned{},
+	MapValueBounds{}, MemBounds{}, PacketBounds{}, PacketArgument{}, LegacyLoad{}, UnboundedAccess{}, ReadOnly{}, CtxAccess{}, CtxModified{}, SockAccess{}, TypeField{}, AtomicTarget{}, Misaligned{},
 	PrivilegedOnly{}, PointerLeak{}, Speculation{},
 	WrongArgument{}, WrongSize{}, UnknownHelper{}, ForbiddenHelper{}, GPLHelper{}, MapHelper{}, WrongKey{},
 	AttachTarget{}, StackObject{}, SpecialField{}, MapProgram{}, LockState{}, RegionState{}, InRegion{}, ForbiddenKfunc{}, Untrusted{}, ObjectState{},

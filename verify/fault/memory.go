@@ -293,9 +293,14 @@ type Misaligned struct {
 	Kind string
 	Off  Span
 	Size int64
+	// Packet: packets are taken to begin two bytes behind an aligned address.
+	Packet bool
 }
 
 func (Misaligned) Code() string { return "misaligned" }
 func (f Misaligned) String() string {
+	if f.Packet {
+		return fmt.Sprintf("access of %s through %s, %s, at offset %s: must be aligned, and packets are taken to begin 2 bytes behind an aligned address", bytes(f.Size), reg(f.Reg), article(f.Kind), f.Off)
+	}
 	return fmt.Sprintf("access of %s through %s, %s, at offset %s: must be aligned", bytes(f.Size), reg(f.Reg), article(f.Kind), f.Off)
 }

@@ -87,6 +87,9 @@ func registers(in isa.Insn, args func(isa.Insn) int) effect {
 		if in.IsWide() {
 			return effect{def: dst}
 		}
+		if in.Mode() == isa.ModeABS {
+			return effect{use: 1 << isa.R6, def: callSets}
+		}
 		return effect{use: 1<<isa.R6 | src, def: callSets}
 	case isa.ClassLDX:
 		return effect{use: src, def: dst}

@@ -23,8 +23,11 @@ type Layout struct {
 	// Special are for each of Maps the special fields of its values.
 	Special [][]Special
 	Context *abi.Context
-	Target  *Target // types the slots of a context with BTFArgs
-	Types   *state.Types
+	Packet  abi.PacketRights
+	// Strict: all accesses must be aligned.
+	Strict bool
+	Target *Target // types the slots of a context with BTFArgs
+	Types  *state.Types
 	// UninitStack: stack that was never written may be read. PointerLeaks:
 	// pointers may be stored anywhere. BPF: all of the context may be accessed (abi.Privileges).
 	UninitStack, PointerLeaks, BPF bool
@@ -74,7 +77,10 @@ func (l *Layout) Access(s *state.State, q Query) (Result, fault.Fault) {
 	if f := Followable(base, q.Base, q.Write); f != nil {
 		return Result{}, f
 	}
-	if f := aligned(base, q); f != nil {
+	if q.Atomic && base.Kind.InPacket() { // however it is aligned
+		return Result{}, fault.AtomicTarget{Reg: q.Base, Kind: base.Describe()}
+	}
+	if f := l.aligned(base, q); f != nil {
 		return Result{}, f
 	}
 	if f := l.tells(base, q); f != nil {
@@ -101,6 +107,8 @@ func (l *Layout) Access(s *state.State, q Query) (Result, fault.Fault) {
 		f = l.user(base, q, &r)
 	case state.Sock, state.SockCommon, state.TCPSock, state.XDPSock:
 		f = socket(base, q, &r)
+	case state.Packet, state.PacketMeta:
+		f = l.packet(base, q, &r)
 	case state.FlowKeys:
 		f = flowKeys(base, q, &r)
 	case state.TPBuffer, state.Buffer:
@@ -125,22 +133,24 @@ func Followable(base *state.Reg, reg isa.Reg, write bool) fault.Fault {
 		return fault.NullableDeref{Reg: reg, Kind: base.Kind.String()}
 	case base.Kind == state.PacketEnd, base.Kind == state.Func:
 		return fault.InvalidDeref{Reg: reg, Kind: base.Describe(), Write: write}
-	case base.Kind == state.Packet, base.Kind == state.PacketMeta:
-		return fault.Unsupported{What: "packet access"}
 	}
 	return nil
 }
 
-// aligned requires that accesses to the stack, and atomic ones, are aligned.
-func aligned(base *state.Reg, q Query) fault.Fault {
-	if base.Kind != state.Stack && !q.Atomic {
+// aligned requires that accesses to the stack, and atomic ones, are aligned; all, where the target or the program says so.
+func (l *Layout) aligned(base *state.Reg, q Query) fault.Fault {
+	if base.Kind != state.Stack && !q.Atomic && !l.Strict {
 		return nil
 	}
-	at := base.Val.Bits.Add(tnum.Const(uint64(int64(base.Off) + int64(q.Off))))
+	off := int64(base.Off) + int64(q.Off)
+	if base.Kind.InPacket() {
+		off += abi.NetIPAlign
+	}
+	at := base.Val.Bits.Add(tnum.Const(uint64(off)))
 	if (at.Value|at.Mask)&uint64(q.Size-1) == 0 {
 		return nil
 	}
-	return fault.Misaligned{Reg: q.Base, Kind: base.Describe(), Off: base.Span(int64(q.Off)), Size: int64(q.Size)}
+	return fault.Misaligned{Reg: q.Base, Kind: base.Describe(), Off: base.Span(int64(q.Off)), Size: int64(q.Size), Packet: base.Kind.InPacket()}
 }
 
 // narrow makes the loaded value as wide as the load.

@@ -27,7 +27,7 @@ type Span struct {
 // Takes reports whether calls can access memory through pointers of kind k.
 func Takes(k state.Kind) bool {
 	switch k {
-	case state.Stack, state.MapValue, state.MapKey, state.RingRecord, state.Mem, state.Buffer:
+	case state.Stack, state.MapValue, state.MapKey, state.RingRecord, state.Mem, state.Buffer, state.Packet, state.PacketMeta:
 		return true
 	}
 	return false
@@ -56,6 +56,8 @@ func (l *Layout) Block(s *state.State, b Block) (stack []Span, f fault.Fault) {
 		return nil, f
 	case state.MapKey:
 		return nil, l.mapKey(base, q, &r)
+	case state.Packet, state.PacketMeta:
+		return nil, inPacket(base, b.Base, 0, b.Size)
 	case state.RingRecord, state.Mem:
 		return nil, sized(base, q, &r)
 	case state.Buffer:

@@ -34,6 +34,9 @@ func (l *Layout) ctx(base *state.Reg, q Query, r *Result) fault.Fault {
 		return nil
 	}
 	if f := c.Field(q.Off, q.Size); f != nil && f.Kind != abi.CtxScalar {
+		if q.Signed {
+			return bad
+		}
 		return l.yield(f, r)
 	}
 	return nil
@@ -41,6 +44,7 @@ func (l *Layout) ctx(base *state.Reg, q Query, r *Result) fault.Fault {
 
 // fieldKinds are the kinds of pointers that context fields yield.
 var fieldKinds = [...]state.Kind{
+	abi.CtxPacket: state.Packet, abi.CtxPacketEnd: state.PacketEnd, abi.CtxPacketMeta: state.PacketMeta,
 	abi.CtxSock: state.Sock, abi.CtxSockCommon: state.SockCommon, abi.CtxFlowKeys: state.FlowKeys, abi.CtxTPBuffer: state.TPBuffer,
 	abi.CtxKernel: state.BTF,
 }

@@ -159,6 +159,9 @@ func undo(insns []isa.Insn, s *Step, need marks) {
 			f.regs |= src
 		}
 	case isa.ClassLD:
+		if s.Kind == TailReturn { // LD_ABS or LD_IND that ended the function
+			need[s.Frame-1].regs &^= 0b111111
+		}
 		f.regs &^= dst
 	case isa.ClassLDX:
 		undoLoad(s, need, dst)

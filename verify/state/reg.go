@@ -26,12 +26,16 @@ type Reg struct {
 	Distinct bool
 	Frame    uint8 // Stack: index of the frame pointed into
 	// Off is the constant part of a pointer's offset.
-	Off  int32
-	Map  int32 // MapPtr, MapValue: index in Image.Maps; Func: subprogram; Mem: the ID of the dynptr that it is a slice of
-	Size int32 // RingRecord, Mem: bytes
+	Off int32
+	Map int32 // MapPtr, MapValue: index in Image.Maps; Func: subprogram; Mem: the ID of the dynptr that it is a slice of
+	// Size is bytes of RingRecord and Mem. Of Packet and PacketMeta it is how
+	// many bytes from the pointer's base on (all pointers with its ID have the
+	// same) are known to be there; or AtEnd, or BeyondEnd.
+	Size int32
 	Type TypeID
 	// ID ties registers with the same origin: nullable pointers that one test
-	// decides for all, scalars that are copies of each other.
+	// decides for all, scalars that are copies of each other, packet pointers
+	// with the same variable offset.
 	ID uint32
 	// Ref is the acquired reference that the pointer stands for.
 	Ref uint32
