@@ -65,7 +65,7 @@ var mutants = []mutant{
 	{"precision ends at results of functions", "verify/prune/precise.go",
 		"f.regs |= caller.regs & 1\n", "", chains},
 	{"precision ends at fetching atomics", "verify/prune/precise.go",
-		"case in.Imm&isa.AtomicFetch != 0:\n\t\tundoLoad(s, need, src)", "case false:", chains},
+		"case in.Imm&isa.AtomicFetch != 0:\n\t\tundoFetch(s, need, src)", "case false:", chains},
 	{"precision ends at a join", "verify/prune/prune.go",
 		"copy(t.fresh(), c.precise)", "t.fresh()", chains},
 	{"precision ends at the last state", "verify/prune/precise.go",

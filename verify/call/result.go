@@ -171,17 +171,17 @@ func (c *checker) surelyThere() bool {
 	v, ok := f.LoadReg(int(off), 4)
 	if p := upperHalf(f, int(off)); p != nil {
 		// The kernel takes the upper half of a stored number for all of it, which is in bounds only where that half is 0.
-		if p.IsConst() && p.Val.Value() < uint64(c.m.MaxEntries) {
-			c.out.Key = span
-			return true
+		if !p.IsConst() {
+			return false
 		}
+		c.out.Key = span
+		return p.Val.Value() < uint64(c.m.MaxEntries)
+	}
+	if !ok || !exactly(f.SlotAt(int(off)), 4) || !v.IsConst() {
 		return false
 	}
-	if !ok || !exactly(f.SlotAt(int(off)), 4) || !v.IsConst() || uint64(uint32(v.Val.Value())) >= uint64(c.m.MaxEntries) {
-		return false
-	}
-	c.out.Key = span
-	return true
+	c.out.Key = span // the verdict rests on a key that is known, be it in bounds or not
+	return uint64(uint32(v.Val.Value())) < uint64(c.m.MaxEntries)
 }
 
 // upperHalf is the register of whose eight bytes on the stack the upper four are at off; nil for none.

@@ -66,6 +66,9 @@ func (p *Path) Log(s Step) {
 	if p.t.rules.Off {
 		return
 	}
+	if p.log == nil {
+		p.log = make([]Step, 0, 16)
+	}
 	p.log = append(p.log, s)
 	if s.HasSlot || len(s.Linked) > 0 || p.t.g.Joint[s.Insn] {
 		p.history++

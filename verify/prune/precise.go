@@ -214,11 +214,24 @@ func undoAtomic(in isa.Insn, s *Step, need marks, dst, src live.Regs) {
 	case in.Imm == isa.StoreRelease:
 		undoStore(in, s, need, src)
 	case in.Imm == isa.AtomicCmpXchg:
-		undoLoad(s, need, 1<<isa.R0)
+		undoFetch(s, need, 1<<isa.R0)
 	case in.Imm&isa.AtomicFetch != 0:
-		undoLoad(s, need, src)
+		undoFetch(s, need, src)
 	}
 }
+
+// undoFetch: the kernel does not trace values through exchanges with memory,
+// but from there on takes all numbers of all frames for ones that matter.
+func undoFetch(s *Step, need marks, into live.Regs) {
+	if need[s.Frame].regs&into == 0 {
+		return
+	}
+	for i := range s.Frame + 1 {
+		need[i] = mark{regs: allRegs, slots: ^live.Slots(0)}
+	}
+}
+
+const allRegs = live.Regs(1<<isa.R10 - 1)
 
 func undoJump(in isa.Insn, s *Step, need marks, dst, src live.Regs) {
 	f := &need[s.Frame]

@@ -19,6 +19,8 @@
 package prune
 
 import (
+	"slices"
+
 	"github.com/gtrace-dev/gtrace/verify/cfg"
 	"github.com/gtrace-dev/gtrace/verify/live"
 	"github.com/gtrace-dev/gtrace/verify/state"
@@ -59,7 +61,8 @@ type Table struct {
 	insns, jumps         int
 	keptInsns, keptJumps int
 	rounds               []*round
-	need                 marks // scratch
+	need                 marks    // scratch
+	seen                 []uint32 // scratch
 	// Kept counts the states that were kept.
 	Kept int
 	// ExactNumbers: a number covers no other one. For programs whose arithmetic
@@ -188,7 +191,7 @@ func compact(all []*Checkpoint) []*Checkpoint {
 }
 
 func (t *Table) keep(insn int, s *state.State, p *Path) {
-	dropSingleIDs(s)
+	t.dropSingleIDs(s)
 	c := &Checkpoint{state: s.Clone(), insn: insn, parent: p.last, open: 1, log: trim(p.log)}
 	c.precise = newMarks(s.Depth())
 	t.at[insn] = append(t.at[insn], c)
@@ -198,29 +201,24 @@ func (t *Table) keep(insn int, s *state.State, p *Path) {
 }
 
 // dropSingleIDs takes their ids from scalars that nothing is linked to.
-func dropSingleIDs(s *state.State) {
-	var once, more []uint32
-	s.SharedIDs(func(id uint32) {
-		switch {
-		case contains(more, id):
-		case contains(once, id):
-			more = append(more, id)
-		default:
+func (t *Table) dropSingleIDs(s *state.State) {
+	t.seen = t.seen[:0]
+	s.SharedIDs(func(id uint32) { t.seen = append(t.seen, id) })
+	slices.Sort(t.seen)
+	once := t.seen[:0]
+	for i := 0; i < len(t.seen); {
+		id, n := t.seen[i], 1
+		for i+n < len(t.seen) && t.seen[i+n] == id {
+			n++
+		}
+		if i += n; n == 1 {
 			once = append(once, id)
 		}
-	})
-	for _, id := range once {
-		if !contains(more, id) {
-			s.Unlink(id)
-		}
 	}
-}
-
-func contains(l []uint32, id uint32) bool {
-	for _, v := range l {
-		if v == id {
-			return true
-		}
+	if len(once) > 0 {
+		s.Unlink(func(id uint32) bool {
+			_, found := slices.BinarySearch(once, id)
+			return found
+		})
 	}
-	return false
 }

@@ -218,11 +218,11 @@ func (s *State) each(f func(*Reg) (Reg, bool)) {
 			}
 		}
 		for j := range s.frames[i].Slots {
-			p, _ := s.frames[i].Slots[j].Spilled()
-			if p == nil {
+			sl := &s.frames[i].Slots[j]
+			if sl.Bytes[0] != Spill {
 				continue
 			}
-			if v, ok := f(p); ok {
+			if v, ok := f(sl.Reg); ok {
 				s.Edit(i).Slots[j].Reg = &v
 			}
 		}
@@ -293,10 +293,10 @@ func (s *State) SharedIDs(f func(id uint32)) {
 	})
 }
 
-// Unlink takes the id from all scalars that have it.
-func (s *State) Unlink(id uint32) {
+// Unlink takes their ids from all scalars whose id is lone.
+func (s *State) Unlink(lone func(id uint32) bool) {
 	s.each(func(r *Reg) (Reg, bool) {
-		if r.Kind != Scalar || r.ID != id {
+		if r.Kind != Scalar || r.ID == 0 || !lone(r.ID) {
 			return Reg{}, false
 		}
 		return Number(r.Val), true
