@@ -112,15 +112,7 @@ func (k *Kfuncs) param(f *Kfunc, proto *btf.FuncProto, i int, p btf.FuncParam) k
 	case ends("__ign"), ends("__prog"):
 		return a
 	case !isPtr:
-		a.kind = kfNumber
-		if !number(p.Type) {
-			a.kind = kfUnknown
-		}
-		for s, kind := range map[string]kfuncArgKind{"__sz": kfSize, "__szk": kfConstSize, "__k": kfConst, "rdonly_buf_size": kfRdonlySize, "rdwr_buf_size": kfRdwrSize} {
-			if ends(s) {
-				a.kind = kind
-			}
-		}
+		a.kind = numberKind(p)
 		return a
 	}
 	a.kind, a.target = kfPointer, state.Strip(ptr.Target)
@@ -165,6 +157,27 @@ func (k *Kfuncs) param(f *Kfunc, proto *btf.FuncProto, i int, p btf.FuncParam) k
 		}
 	}
 	return a
+}
+
+// numberSuffixes are the endings of names that make a number more than that.
+var numberSuffixes = []struct {
+	suffix string
+	kind   kfuncArgKind
+}{
+	{"__szk", kfConstSize}, {"__sz", kfSize}, {"__k", kfConst}, {"rdonly_buf_size", kfRdonlySize}, {"rdwr_buf_size", kfRdwrSize},
+}
+
+// numberKind is what a parameter that is no pointer demands.
+func numberKind(p btf.FuncParam) kfuncArgKind {
+	if !number(p.Type) {
+		return kfUnknown
+	}
+	for _, n := range numberSuffixes {
+		if strings.HasSuffix(p.Name, n.suffix) {
+			return n.kind
+		}
+	}
+	return kfNumber
 }
 
 // plain reports whether t is a number, or made of nothing but numbers.
