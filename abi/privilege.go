@@ -12,7 +12,7 @@ import "slices"
 type Privileges struct {
 	BPF          bool // CAP_BPF: functions, loops, every program type, map type and helper
 	PointerLeaks bool // CAP_PERFMON: pointers may be stored, compared, returned and taken apart
-	UninitStack  bool // CAP_PERFMON and Linux 6.3: stack that was never written may be read
+	UninitStack  bool // CAP_PERFMON and Linux 6.3 (6.1 has it as a fix): stack that was never written may be read
 	Speculation  bool // CAP_PERFMON: what the processor may do ahead of a check is no concern
 }
 
@@ -21,7 +21,7 @@ func PrivilegesOf(privileged bool, v Version) Privileges {
 	if !privileged {
 		return Privileges{}
 	}
-	return Privileges{BPF: true, PointerLeaks: true, UninitStack: v >= V(6, 3), Speculation: true}
+	return Privileges{BPF: true, PointerLeaks: true, UninitStack: v >= V(6, 3) || v >= V(6, 1) && v < V(6, 2), Speculation: true}
 }
 
 // SpeculationBarriers is the release from which on the kernel puts a barrier

@@ -50,7 +50,7 @@ var SpecialStructs = []Special{
 
 // SpecialPointers are the type tags that make a pointer a special field.
 var SpecialPointers = []Special{
-	{Kind: KptrUntrusted, Name: "kptr_untrusted", Size: 8, Since: V(5, 19)},
+	{Kind: KptrUntrusted, Name: "kptr_untrusted", Size: 8, Since: V(6, 4)},
 	{Kind: KptrRef, Name: "kptr", Size: 8, Since: V(6, 4)},
 	{Kind: KptrRef, Name: "kptr_ref", Size: 8, Since: V(5, 19)},
 	{Kind: KptrPerCPU, Name: "percpu_kptr", Size: 8, Since: V(6, 7)},

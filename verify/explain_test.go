@@ -70,7 +70,7 @@ func explanation(t *testing.T, o *object.Object, name string) string {
 	target := *running
 	target.Version = abi.V(6, 18)
 	if name == "uninitialised_key" {
-		target.Version = abi.V(6, 1) // later kernels let privileged programs read it
+		target.Version = abi.V(6, 2) // later kernels, and 6.1 with its fixes, let privileged programs read it
 	}
 	img, err := image.Build(o, name, &target)
 	if err != nil {

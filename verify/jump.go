@@ -45,7 +45,7 @@ func (w *walk) conditional(in isa.Insn) (int, fault.Fault) {
 	}
 	next, target := w.pc+1, cfg.Target(w.insns, w.pc)
 	c := scalar.Cond{Code: in.Operation(), Is32: in.Class() == isa.ClassJMP32}
-	if taken, known := decide(c, dst, &src); known {
+	if taken, known := decide(c, dst, &src); known && w.compares(c, dst, &src) {
 		w.exact(in.Dst)
 		if in.UsesReg() {
 			w.exact(in.Src)
@@ -71,13 +71,14 @@ func (w *walk) conditional(in isa.Insn) (int, fault.Fault) {
 		other.s.DecideNull(id, ref, c.Code == isa.Jeq)
 		w.s.DecideNull(id, ref, c.Code == isa.Jne)
 	case dst.Kind == state.Scalar && src.Kind == state.Scalar:
-		taken, not := scalar.Refine(c, dst.Val, src.Val)
+		taken, not := w.refine(c, dst.Val, src.Val)
 		narrow(other.s, in, taken)
 		narrow(w.s, in, not)
 	case !w.may.PointerLeaks && dst.Kind.Pointer() && !(packetPointer(dst) && packetPointer(&src)):
 		return 0, w.leak(in.Dst, dst, fault.LeakCompare)
 	case packetPointer(dst) && packetPointer(&src):
 		refinePacket(other.s, w.s, in)
+	case w.older(pointersCompared):
 	case in.UsesReg() && !c.Is32 && c.Code == isa.Jeq:
 		equalPointers(other.s, in, *dst, src)
 	case in.UsesReg() && !c.Is32 && c.Code == isa.Jne:
@@ -191,6 +192,9 @@ func (w *walk) exit() (int, fault.Fault) {
 		if w.s.Top().Callback != nil {
 			return w.leaveCallback(r0)
 		}
+		if f := w.staticCall("a return from a function"); f != nil {
+			return 0, f
+		}
 		w.step.Kind = prune.Return
 		return w.s.Pop() + 1, nil
 	}
@@ -290,6 +294,9 @@ func (w *walk) call(in isa.Insn) (int, fault.Fault) {
 		e.ChangesPacket = false // it failed, and nothing ran
 	}
 	w.apply(e)
+	if f := w.oneEach(p); f != nil {
+		return 0, f
+	}
 	if p.TailCall {
 		return w.tailCall()
 	}

@@ -129,6 +129,9 @@ func (w *walk) enter(in isa.Insn) (int, fault.Fault) {
 	if w.s.Depth() >= maxFrames {
 		return 0, fault.TooManyFrames{Max: maxFrames}
 	}
+	if f := w.staticCall("a call of " + w.graph.Funcs[sub].Name); f != nil {
+		return 0, f
+	}
 	w.step.Kind = prune.Enter
 	w.s.Push(w.pc, sub)
 	return target, nil

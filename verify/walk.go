@@ -159,7 +159,7 @@ func (w *walk) dispatch(in isa.Insn) (int, fault.Fault) {
 		if f != nil {
 			return 0, f
 		}
-		if v.Kind == state.Scalar {
+		if v.Kind == state.Scalar && !w.older(storesTied) {
 			w.s.Link(in.Src)
 		}
 		c := *w.s.Reg(in.Src)
