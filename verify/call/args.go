@@ -147,12 +147,8 @@ func (c *checker) special(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault
 		return c.socket(r, v, kind, wrong)
 	case abi.ArgSpinLock:
 		return c.spinLock(r, v, wrong)
-	case abi.ArgDynptr:
-		return c.dynptr(r, v, true)
-	case abi.ArgRingDynptr:
-		return c.ringDynptr(r, v)
-	case abi.ArgUninitDynptr:
-		return c.newDynptr(r, v, c.p.Helper.Dynptr)
+	case abi.ArgDynptr, abi.ArgRingDynptr, abi.ArgUninitDynptr:
+		return c.anyDynptr(r, v, kind, wrong)
 	case abi.ArgTimer:
 		return c.timer(r, v, wrong)
 	case abi.ArgKptr:
@@ -183,6 +179,19 @@ func (c *checker) packet(i int, r isa.Reg) fault.Fault {
 		return fault.PacketArgument{Func: c.p.Name, Arg: i + 1, Reg: r}
 	}
 	return nil
+}
+
+// anyDynptr judges a dynptr, or stack for one.
+func (c *checker) anyDynptr(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
+	switch {
+	case v.Kind != state.Stack && v.Kind != state.ConstDynptr:
+		return wrong
+	case kind == abi.ArgDynptr:
+		return c.dynptr(r, v, true)
+	case kind == abi.ArgRingDynptr:
+		return c.ringDynptr(r, v)
+	}
+	return c.newDynptr(r, v, c.p.Helper.Dynptr)
 }
 
 func unmoved(r isa.Reg, v *state.Reg) fault.Fault {
@@ -231,7 +240,7 @@ func (c *checker) mapMemory(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fau
 	if f := c.pointer(v, kind, wrong); f != nil {
 		return f
 	}
-	b := mem.Block{Base: r, Size: int(c.m.ValueSize)}
+	b := mem.Block{Base: r, Size: int(c.m.ValueSize), OrNull: orNull[kind]}
 	switch kind {
 	case abi.ArgMapKey:
 		b.Size = int(c.m.KeySize)
@@ -274,7 +283,7 @@ func (c *checker) size(i int, r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong f
 	before := c.p.Args[i-1]
 	fresh := before == abi.ArgUninitMem || before == abi.ArgUninitMemOrNull
 	write := fresh || before == abi.ArgWritableMem
-	return c.block(mem.Block{Base: r - 1, Size: int(v.Val.UMax), Write: write, Fresh: fresh && v.Val.IsConst()})
+	return c.block(mem.Block{Base: r - 1, Size: int(v.Val.UMax), OrNull: orNull[before], Write: write, Fresh: fresh && v.Val.IsConst()})
 }
 
 // constString requires a NUL-terminated string in global data that never changes.

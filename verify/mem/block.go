@@ -14,6 +14,8 @@ type Block struct {
 	Size  int  // bytes, the most
 	Write bool // the call writes it
 	Fresh bool // the call writes all of it: nothing needs to be there
+	// OrNull: the pointer may be NULL, for the call to find out.
+	OrNull bool
 }
 
 // Span is stack that a call accesses.
@@ -36,6 +38,11 @@ func Takes(k state.Kind) bool {
 // Block judges b. The stack it returns becomes unknown, where written, when the call is made.
 func (l *Layout) Block(s *state.State, b Block) (stack []Span, f fault.Fault) {
 	base := s.Reg(b.Base)
+	if b.OrNull && base.Nullable {
+		c := *base
+		c.Nullable = false
+		base = &c
+	}
 	if f := Followable(base, b.Base, b.Write); f != nil {
 		return nil, f
 	}
