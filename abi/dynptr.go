@@ -18,6 +18,10 @@ const (
 // Packet reports whether the memory goes when the packet changes.
 func (k DynptrKind) Packet() bool { return k == DynptrSKB || k == DynptrXDP || k == DynptrSKBMeta }
 
+// WriteChanges reports whether writing to such a dynptr may move the packet, so
+// that pointers to it are void: a socket buffer may have to be copied first.
+func (k DynptrKind) WriteChanges() bool { return k == DynptrSKB || k == DynptrSKBMeta }
+
 // DynptrSize is the size of struct bpf_dynptr in bytes.
 const DynptrSize = 16
 

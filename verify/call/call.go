@@ -185,7 +185,7 @@ func Check(s *state.State, l *mem.Layout, p *Proto, insn int, types []object.Use
 		return nil, f
 	}
 	if h := p.Helper; h != nil {
-		c.out.ChangesPacket = h.InvalidatesPacket || h.WritesDynptr && c.given.kind.Packet()
+		c.out.ChangesPacket = h.InvalidatesPacket || h.WritesDynptr && c.given.kind.WriteChanges()
 	}
 	return c.out, c.result()
 }

@@ -74,10 +74,11 @@ func (c *checker) dynptr(r isa.Reg, v *state.Reg, readOnly bool) fault.Fault {
 
 // ringDynptr judges the dynptr of a record that the call gives up.
 func (c *checker) ringDynptr(r isa.Reg, v *state.Reg) fault.Fault {
-	if f := c.dynptr(r, v, false); f != nil {
+	f := c.dynptr(r, v, false)
+	if bad, ok := f.(fault.ObjectState); f != nil && (!ok || bad.Reason != fault.ObjectNone) {
 		return f
 	}
-	if c.given.ref == 0 {
+	if f != nil || c.given.ref == 0 {
 		return fault.ReleaseUnowned{Func: c.p.Name, Reg: r, Kind: "dynptr"}
 	}
 	c.out.DropDynptr = c.given.ref
