@@ -5,6 +5,7 @@ import (
 	"github.com/gtrace-dev/gtrace/verify/call"
 	"github.com/gtrace-dev/gtrace/verify/live"
 	"github.com/gtrace-dev/gtrace/verify/mem"
+	"github.com/gtrace-dev/gtrace/verify/scalar"
 	"github.com/gtrace-dev/gtrace/verify/state"
 )
 
@@ -100,9 +101,20 @@ func (w *walk) accessed(r *mem.Result) {
 	reads := in.Class() == isa.ClassLDX || in.Class() == isa.ClassSTX && in.Mode() == isa.ModeATOMIC && in.Imm != isa.StoreRelease
 	if reads {
 		w.readStack(r.Frame, r.Lo, r.Hi+1)
+		if v := &r.Value; in.Class() == isa.ClassLDX && v.Kind == state.Scalar && v.ID == 0 && v.Val == unknownOf(in) {
+			w.step.HasSlot = false // nothing is known of it, whatever is there
+		}
 		return
 	}
 	if r.Hi-r.Lo == 7 && r.Lo%8 == 0 && in.Bytes() == 8 {
 		w.over, w.overFrame = live.Between(r.Lo, r.Hi+1), r.Frame
 	}
+}
+
+// unknownOf is what a load gives that knows nothing of what it reads.
+func unknownOf(in isa.Insn) scalar.S {
+	if in.Mode() == isa.ModeMEMSX {
+		return scalar.Unknown.SignExtend(in.Bytes())
+	}
+	return scalar.Bytes(in.Bytes())
 }

@@ -227,10 +227,10 @@ func (w *walk) note(r *mem.Result) fault.Fault {
 	}
 	if r.Region == facts.Stack {
 		w.touch(r.Frame, r.Lo)
-		w.accessed(r)
 		w.step.HasSlot = true
 		w.step.SlotFrame = uint8(r.Frame)
 		w.step.SlotLo, w.step.SlotHi = int8(state.SlotOf(r.Hi)), int8(state.SlotOf(r.Lo))
+		w.accessed(r)
 	}
 	switch {
 	case i.Mem == facts.None:
