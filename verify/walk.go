@@ -135,6 +135,9 @@ func (w *walk) one() (next int, f fault.Fault) {
 	return next, f
 }
 
+// constantToContext is the release from which on constants are stored to the context without a register.
+var constantToContext = abi.V(6, 4)
+
 // dispatch executes one instruction on the state.
 func (w *walk) dispatch(in isa.Insn) (int, fault.Fault) {
 	next := cfg.Next(w.insns, w.pc)
@@ -149,6 +152,9 @@ func (w *walk) dispatch(in isa.Insn) (int, fault.Fault) {
 	case isa.ClassLDX:
 		return next, w.load(in)
 	case isa.ClassST:
+		if w.s.Reg(in.Dst).Kind == state.Ctx && w.img.Target.Version < constantToContext {
+			return 0, fault.CtxAccess{Context: w.row.Context.Name, Off: int64(in.Off), Size: int64(in.Bytes()), Write: true}
+		}
 		v := state.Constant(uint64(int64(in.Imm)))
 		return next, w.store(in, &v)
 	case isa.ClassSTX:

@@ -33,7 +33,9 @@ func (l *Layout) ctx(base *state.Reg, q Query, r *Result) fault.Fault {
 	case q.Write:
 		return nil
 	}
-	if f := c.Field(q.Off, q.Size); f != nil && f.Kind != abi.CtxScalar {
+	if f := c.Field(q.Off, q.Size); f != nil && f.Since > l.Version {
+		return bad
+	} else if f != nil && f.Kind != abi.CtxScalar {
 		if q.Signed {
 			return bad
 		}
