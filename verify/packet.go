@@ -163,8 +163,9 @@ func (w *walk) legacyLoad(in isa.Insn) (int, fault.Fault) {
 	return w.s.Pop() + 1, nil
 }
 
-// legacyEnds is the first release that was seen to know that LD_ABS and LD_IND may end a function.
-var legacyEnds = abi.V(6, 18)
+// legacyEnds is the first release that was seen to know that LD_ABS and LD_IND
+// may end a function: 6.1 and 6.12 have it as a fix.
+var legacyEnds = abi.V(6, 1)
 
 // legacyReturns requires that functions that may end so return an int.
 func (w *walk) legacyReturns() (int, fault.Fault) {
