@@ -51,6 +51,14 @@ SEC("raw_tp/sched_switch") int number_as_pointer(u64 *ctx)
 	return task[2] != 0;
 }
 
+SEC("tc") int packet_bounds(struct __sk_buff *skb)
+{
+	u8 *data = (u8 *)(u64)skb->data, *end = (u8 *)(u64)skb->data_end;
+	if (data + 12 > end)
+		return 0;
+	return *(u16 *)(data + 12);
+}
+
 SEC("raw_tp/sched_switch") int index_checked_in_32_bits(u64 *ctx)
 {
 	struct key key = {};
