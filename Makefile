@@ -30,6 +30,9 @@ parity: ## our verdicts beside the running kernel's over its selftests; PARITY='
 parity-vm: ## the same for real 6.1 and 6.12 kernels, and without privilege, by tables of their verdicts; PARITY='-record' asks them (PARITY_VMTEST=vmtest)
 	@for k in '-target 6.1' '-target 6.12' '-target 6.12 -unprivileged'; do echo "== parity $$k"; $(GO) run ./internal/parity $$k $(PARITY) || exit 1; done
 
+sound: ## the selftests' programs that gtrace accepts, run in its interpreter against what its verifier knows
+	$(GO) run ./internal/parity -sound
+
 fuzz-verdicts: ## random programs: our verdicts beside the kernel's, and without pruning, and while they run; N=20000 SEED=1
 	$(GO) test ./verify -count=1 -timeout 0 -v -run 'TestRandomAgainstKernel|TestJoins|TestPruning|TestChains|TestRandomSound' \
 	  -args -random $(or $(N),20000) -joins $(or $(N),20000) -pruning $(or $(N),20000) -chains $(or $(N),20000) -sound $(or $(N),20000) -seed $(or $(SEED),1)
@@ -44,4 +47,4 @@ mutants: ## known verifier bugs put back, each of which a test must find; MUTANT
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/'
 
-.PHONY: build test lint fuzz bench parity parity-vm fuzz-verdicts exhaustive mutants help
+.PHONY: sound build test lint fuzz bench parity parity-vm fuzz-verdicts exhaustive mutants help

@@ -2,7 +2,6 @@ package verify_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"flag"
 	"math/rand"
@@ -15,7 +14,6 @@ import (
 	"github.com/gtrace-dev/gtrace/object"
 	"github.com/gtrace-dev/gtrace/verify"
 	"github.com/gtrace-dev/gtrace/vm"
-	host "github.com/gtrace-dev/gtrace/vm/helper"
 	"github.com/gtrace-dev/gtrace/vm/maps"
 )
 
@@ -23,41 +21,6 @@ import (
 // to be inside of what the verifier knows at that instruction.
 
 var soundCount = flag.Int("sound", 2000, "random programs to run against what the verifier knows, from -seed on")
-
-// world is a helper.Host in which all is random.
-type world struct{ r *rand.Rand }
-
-func (w world) ReadUser(_ uint64, dst []byte) error {
-	if w.r.Intn(3) == 0 {
-		return errors.New("no such memory")
-	}
-	w.r.Read(dst)
-	return nil
-}
-func (w world) ReadKernel(addr uint64, dst []byte) error { return w.ReadUser(addr, dst) }
-func (w world) Task() host.Task                          { return host.Task{TGID: w.r.Uint32(), TID: w.r.Uint32()} }
-func (w world) CPU() int                                 { return 0 }
-func (w world) Monotonic() uint64                        { return w.r.Uint64() }
-func (w world) Boottime() uint64                         { return w.r.Uint64() }
-func (w world) Printk(string)                            {}
-
-// context is a struct pt_regs of small, large and random numbers.
-func (w world) context() []byte {
-	var b []byte
-	for range 21 {
-		var v uint64
-		switch w.r.Intn(4) {
-		case 0:
-			v = uint64(w.r.Int63n(160)) - 80
-		case 1:
-			v = []uint64{0, 1 << 31, 1<<31 - 1, 1 << 32, 1<<32 - 1, 1 << 63, 1<<63 - 1, 1<<64 - 1}[w.r.Intn(8)]
-		default:
-			v = w.r.Uint64() >> w.r.Intn(64)
-		}
-		b = binary.NativeEndian.AppendUint64(b, v)
-	}
-	return b
-}
 
 // keptStates bounds the states of a program, and runs is how often each program runs.
 const (
@@ -76,16 +39,16 @@ func soundly(t *testing.T, seed int64, v *verify.Verified, byName map[string]*ma
 		t.Errorf("seed %d: accepted, but not when every path is walked to its end: %v", seed, err)
 		return 0
 	}
-	w := world{rand.New(rand.NewSource(seed))}
+	w := sound.World{Rand: rand.New(rand.NewSource(seed))}
 	run := seen.Run(byName)
 	p, err := vm.Load(v, byName, vm.Options{Check: true, Step: run.Step})
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
 	for range runs {
-		fill(w.r, byName)
+		w.Fill(byName)
 		run.Begin()
-		if _, err := p.Run(w, w.context()); err != nil {
+		if _, err := p.Run(w, w.Context(21 * 8)); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 			if *soundCount == 1 {
 				t.Logf("%s", isa.Listing(v.Image().Insns))
@@ -94,22 +57,6 @@ func soundly(t *testing.T, seed int64, v *verify.Verified, byName map[string]*ma
 		}
 	}
 	return run.Compared
-}
-
-// fill makes entries for programs to find.
-func fill(r *rand.Rand, byName map[string]*maps.Map) {
-	for _, m := range byName {
-		if m.Type() == abi.MapRingBuf {
-			_, _ = m.Consume(func([]byte) error { return nil })
-			continue
-		}
-		key, value := make([]byte, m.KeySize()), make([]byte, m.ValueSize())
-		for i := range m.MaxEntries() {
-			r.Read(value)
-			binary.NativeEndian.PutUint32(key, uint32(i))
-			_ = m.Update(key, value, 0) // full: then it has others
-		}
-	}
 }
 
 // testMaps makes maps for programs to run on.

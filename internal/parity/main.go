@@ -17,6 +17,7 @@ type options struct {
 	one                            string
 	peak                           int
 	unprivileged, record           bool
+	sound                          bool
 	limit                          time.Duration
 }
 
@@ -35,6 +36,7 @@ func main() {
 	flag.StringVar(&o.target, "target", "", "judge for a real `kernel`, 6.1 or 6.12, by the table of its verdicts")
 	flag.BoolVar(&o.unprivileged, "unprivileged", false, "load without privilege what states something of that; on 6.12 unless -target names another")
 	flag.BoolVar(&o.record, "record", false, "with -target: have the kernel judge in a virtual machine (PARITY_VMTEST), and write the table anew")
+	flag.BoolVar(&o.sound, "sound", false, "run what gtrace accepts in its interpreter, and hold the runs against what the verifier knows")
 	flag.IntVar(&o.peak, "peak", 0, "also measure the memory for the `n` largest programs")
 	flag.StringVar(&o.one, "one", "", "verify one program, `OBJECT:PROGRAM`, for -peak")
 	flag.StringVar(&o.guest, "guest", "", "in the virtual machine: do the job in this `file`")
@@ -74,6 +76,9 @@ func measure(ctx context.Context, o options, w, progress io.Writer) error {
 		return err
 	}
 	k, err := c.runningOracle()
+	if err == nil && o.sound {
+		return k.sound(ctx, subjects, w, progress)
+	}
 	if o.target != "" {
 		k, err = c.vmOracle(ctx, o, subjects, progress)
 	}

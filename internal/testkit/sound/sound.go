@@ -75,6 +75,7 @@ func Incomplete(r *verify.Rejection) bool {
 type Run struct {
 	seen   *Seen
 	maps   []*maps.Map
+	alone  []int    // of frames, those of global functions
 	frames []uint64 // the upper ends of the stack frames
 	ctx    uint64
 	last   int      // the instruction before; -1 at the start
@@ -101,14 +102,16 @@ func (s *Seen) Run(byName map[string]*maps.Map) *Run {
 }
 
 // Begin starts a new run.
-func (r *Run) Begin() { r.last, r.frames, r.starts = -1, r.frames[:0], r.starts[:0] }
+func (r *Run) Begin() {
+	r.last, r.frames, r.starts, r.alone = -1, r.frames[:0], r.starts[:0], r.alone[:0]
+}
 
 // Step is vm.Options.Step.
 func (r *Run) Step(insn int, regs []uint64) error {
 	if r.last < 0 {
 		r.ctx = regs[isa.R1]
 	}
-	r.enter(regs[isa.R10])
+	r.enter(insn, regs)
 	r.given(regs[isa.R0])
 	r.last = insn
 	if insn >= len(r.seen.states) || len(r.seen.states[insn]) == 0 {
@@ -128,14 +131,30 @@ func (r *Run) Step(insn int, regs []uint64) error {
 }
 
 // enter keeps the frames by their ends: a called function's frame is new, a return leaves it.
-func (r *Run) enter(end uint64) {
+func (r *Run) enter(insn int, regs []uint64) {
 	for i, f := range r.frames {
-		if f == end {
+		if f == regs[isa.R10] {
 			r.frames = r.frames[:i+1]
+			for n := len(r.alone); n > 0 && r.alone[n-1] > i; n-- {
+				r.alone = r.alone[:n-1]
+			}
 			return
 		}
 	}
-	r.frames = append(r.frames, end)
+	if slices.ContainsFunc(r.seen.img.Subprogs, func(s image.Subprog) bool { return s.Global && s.Start == insn && insn > 0 }) {
+		r.alone = append(r.alone, len(r.frames))
+		r.starts = append(r.starts, regs[isa.R1:isa.R6]...)
+	}
+	r.frames = append(r.frames, regs[isa.R10])
+}
+
+// known are the frames that the verifier knows: those from the last global
+// function on, which it walks on its own.
+func (r *Run) known() []uint64 {
+	if n := len(r.alone); n > 0 {
+		return r.frames[r.alone[n-1]:]
+	}
+	return r.frames
 }
 
 // given notes an object that the instruction before gave the program.
@@ -161,8 +180,9 @@ func (r *Run) start(m int, addr uint64) bool {
 
 // fits returns why the registers and stack are not as v says, or "".
 func (r *Run) fits(v verify.View, regs []uint64) string {
-	if v.Depth() != len(r.frames) {
-		return fmt.Sprintf("%d frames, not %d", len(r.frames), v.Depth())
+	frames := r.known()
+	if v.Depth() != len(frames) {
+		return fmt.Sprintf("%d frames, not %d", len(frames), v.Depth())
 	}
 	top := v.Depth() - 1
 	for reg := range isa.R10 {
@@ -172,7 +192,7 @@ func (r *Run) fits(v verify.View, regs []uint64) string {
 	}
 	for f := range v.Depth() {
 		for i := range v.Slots(f) {
-			if why := r.slot(v.Slot(f, i), r.frames[f]-uint64(8*(i+1))); why != "" {
+			if why := r.slot(v.Slot(f, i), frames[f]-uint64(8*(i+1))); why != "" {
 				return fmt.Sprintf("frame %d, fp-%d: %s", f, 8*(i+1), why)
 			}
 		}
@@ -219,7 +239,7 @@ func (r *Run) value(k verify.Value, x uint64) string {
 	case state.Ctx:
 		ok = k.Contains(x - r.ctx)
 	case state.Stack:
-		ok = k.Contains(x - r.frames[k.Frame()])
+		ok = k.Contains(x - r.known()[k.Frame()])
 	case state.MapValue:
 		ok = r.inObject(k, k.Map(), x)
 	case state.RingRecord, state.Mem:
