@@ -48,7 +48,7 @@ func soundly(t *testing.T, seed int64, v *verify.Verified, byName map[string]*ma
 	for range runs {
 		w.Fill(byName)
 		run.Begin()
-		if _, err := p.Run(w, w.Context(21 * 8)); err != nil {
+		if _, err := p.Run(w, w.Context(21*8)); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 			if *soundCount == 1 {
 				t.Logf("%s", isa.Listing(v.Image().Insns))
