@@ -101,6 +101,9 @@ func (t *Table) Visit(insn int, s *state.State, p *Path) Decision {
 	gone := false
 	for i := len(all) - 1; i >= 0; i-- { // the newest first
 		c := all[i]
+		if c.state.Top().CallSite != s.Top().CallSite {
+			continue // kept for another call, and not to be held against it
+		}
 		decision := t.compare(c, s, p)
 		switch {
 		case decision != Go:
