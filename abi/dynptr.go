@@ -26,13 +26,7 @@ func (k DynptrKind) WriteChanges() bool { return k == DynptrSKB || k == DynptrSK
 const DynptrSize = 16
 
 // WritesPackets reports whether programs of type t may write to packet data.
-func (t ProgType) WritesPackets() bool {
-	switch t {
-	case SchedCLS, SchedACT, XDP, LWTXmit, SKSKB, SKMsg, CGroupSockopt:
-		return true
-	}
-	return false
-}
+func (t ProgType) WritesPackets() bool { return packetRights[t] >= PacketWrite }
 
 // Projections are the structs that programs see of a kernel's struct: kernel
 // functions that are declared with one take pointers to the other.

@@ -171,11 +171,10 @@ var legacyEnds = abi.V(6, 1)
 func (w *walk) legacyReturns() (int, fault.Fault) {
 	for f := 1; f < len(w.graph.Funcs) && f < len(w.img.Subprogs); f++ {
 		sub := &w.img.Subprogs[f]
-		if sub.BTF == nil {
-			continue
-		}
-		if p, ok := sub.BTF.Type.(*btf.FuncProto); !ok || isInt(p.Return) {
-			continue
+		if sub.BTF != nil {
+			if p, ok := sub.BTF.Type.(*btf.FuncProto); ok && isInt(p.Return) {
+				continue
+			}
 		}
 		shape := &w.graph.Funcs[f]
 		for i := shape.Start; i < shape.End; i = cfg.Next(w.insns, i) {

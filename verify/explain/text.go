@@ -127,6 +127,8 @@ func (p *Path) test(t *trail, e *event, in isa.Insn) string {
 		return s + p.becomes(": "+p.name(e.at)+" is ", e.step+1, e.at)
 	}
 	switch {
+	case p.Known(e.step+1, e.at).Kind.InPacket(): // what it shows counts for all pointers with the same base
+		return s + p.becomes(": "+p.name(e.at)+" is ", e.step+1, e.at)
 	case e.narrow:
 		s += fmt.Sprintf("; but %s holds the low bits of the value only: the rest of it stays unknown", p.name(e.at))
 	case e.changed:

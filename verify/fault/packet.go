@@ -70,7 +70,7 @@ func (f LegacyLoad) String() string {
 	case LegacyContext:
 		return fmt.Sprintf("a load by LD_ABS or LD_IND needs the context in r6, which is %s: copy r1 to r6 where the program begins", article(f.Found))
 	case LegacyReturn:
-		return fmt.Sprintf("a load by LD_ABS or LD_IND in function %s: it may return 0 at once, so the function must be one that returns int", f.Program)
+		return fmt.Sprintf("a load by LD_ABS or LD_IND in function %s: it may return 0 at once, so BTF must say that the function returns int", f.Program)
 	}
 	return fmt.Sprintf("%s programs can't load from the packet by LD_ABS and LD_IND: use the context's data, or bpf_skb_load_bytes", f.Program)
 }
