@@ -214,14 +214,22 @@ func (c *kfuncCall) object(i int, a *kfuncArg, r isa.Reg, v *state.Reg) fault.Fa
 		}
 		return nil
 	}
-	if strict {
-		if have, ok := c.l.Types.At(v.Type).Type.(*btf.Struct); !ok || have.Name != name || v.Off != 0 {
+	have, ok := c.l.Types.At(v.Type).Type.(*btf.Struct)
+	if strict || ok && halfMade(have.Name, name) {
+		if !ok || have.Name != name || v.Off != 0 {
 			wrong.Got = "a pointer to " + c.l.Types.Name(v.Type)
 			return wrong
 		}
 		return nil
 	}
 	return c.holds(r, v, name, wrong)
+}
+
+// halfMade reports whether one of two structs stands for the other while that
+// is not initialised: programs can't take one for the other.
+func halfMade(a, b string) bool {
+	const suffix = "___init"
+	return a == b+suffix || b == a+suffix
 }
 
 // memory judges plain memory that the function may read and write.

@@ -61,11 +61,15 @@ func (c *checker) kptrValue(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) 
 	if v.IsNull() {
 		return nil
 	}
-	if v.Kind != state.BTF || v.Trust == state.Untrusted || v.Tagged != state.NoTag {
+	switch {
+	case v.Kind != state.BTF:
 		return wrong
-	}
-	if v.Ref == 0 {
+	case v.Nullable:
+		return fault.Untrusted{Func: c.p.Name, Arg: int(r), Got: v.Describe(), Null: true}
+	case v.Ref == 0:
 		return fault.ReleaseUnowned{Func: c.p.Name, Reg: r, Kind: v.Describe()}
+	case v.Trust == state.Untrusted || v.Tagged != state.NoTag:
+		return wrong
 	}
 	want := c.kptrType(c.kptr.Target)
 	if v.Type != c.l.Types.ID(state.Kernel, want) {

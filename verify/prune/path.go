@@ -14,6 +14,7 @@ import (
 type Checkpoint struct {
 	state  *state.State
 	insn   int
+	entry  uint32 // of the path, as Path.entry
 	parent *Checkpoint
 	// open counts the paths from here that are not finished.
 	open int
@@ -33,10 +34,15 @@ type Path struct {
 	// history counts the steps that the kernel would have to remember.
 	history int
 	start   *state.State
+	// entry numbers the beginnings: what an open state of another one leads to is no loop.
+	entry uint32
 }
 
 // Path is a new path that begins in state s: a program's, or that of a function that is walked on its own.
-func (t *Table) Path(s *state.State) Path { return Path{t: t, start: s.Clone()} }
+func (t *Table) Path(s *state.State) Path {
+	t.entries++
+	return Path{t: t, start: s.Clone(), entry: t.entries}
+}
 
 // Start is the state that the path began in, and Steps are the steps from there on.
 func (p *Path) Start() *state.State { return p.start }

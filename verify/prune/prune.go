@@ -63,6 +63,7 @@ type Table struct {
 	rounds               []*round
 	need                 marks    // scratch
 	seen                 []uint32 // scratch
+	entries              uint32   // paths that began on their own
 	// Kept counts the states that were kept.
 	Kept int
 	// ExactNumbers: a number covers no other one. For programs whose arithmetic
@@ -152,6 +153,14 @@ func (t *Table) compare(c *Checkpoint, s *state.State, p *Path) Decision {
 		}
 		return Go
 	}
+	if c.entry != p.entry {
+		// The function is walked on its own once more, before all that follows
+		// the first time is known: whatever it does then, it does from c too.
+		if t.equal(c, s, within) {
+			return Done
+		}
+		return Go
+	}
 	switch turn := t.g.Turn[c.insn]; turn {
 	case cfg.IterNext, cfg.CallsBack, cfg.MayGoto:
 		if t.rules.Converges != nil && t.equal(c, s, within) && t.rules.Converges(turn, c.state, s) {
@@ -169,6 +178,14 @@ func (t *Table) compare(c *Checkpoint, s *state.State, p *Path) Decision {
 
 // join ends path p at c: what mattered for c matters for p.
 func (t *Table) join(c *Checkpoint, p *Path) {
+	if c.open > 0 && c.entry != p.entry { // what matters for c may not be known yet: all of it may
+		need := t.fresh()
+		for i := range c.state.Depth() {
+			need[i] = mark{regs: allRegs, slots: ^live.Slots(0)}
+		}
+		p.back(need)
+		return
+	}
 	copy(t.fresh(), c.precise)
 	p.back(t.need)
 	if c.open > 0 || t.unfinished(c) {
@@ -195,7 +212,7 @@ func compact(all []*Checkpoint) []*Checkpoint {
 
 func (t *Table) keep(insn int, s *state.State, p *Path) {
 	t.dropSingleIDs(s)
-	c := &Checkpoint{state: s.Clone(), insn: insn, parent: p.last, open: 1, log: trim(p.log)}
+	c := &Checkpoint{state: s.Clone(), insn: insn, entry: p.entry, parent: p.last, open: 1, log: trim(p.log)}
 	c.precise = newMarks(s.Depth())
 	t.at[insn] = append(t.at[insn], c)
 	t.Kept++
