@@ -44,6 +44,8 @@ var mutants = []mutant{
 		"if ptr.Nullable {", "if false {", golden("fault_pointer_arithmetic_nullable")},
 	{"helpers write to read-only maps", "verify/mem/mapvalue.go",
 		"if write && (m.Frozen || m.Flags&abi.MapRdonlyProg != 0) {", "if write && m.Flags&abi.MapRdonlyProg != m.Flags {", golden("fault_read_only_helper")},
+	{"functions leave packets as they are", "verify/summary.go",
+		"if callee.changesPacket && !fn.changesPacket || ", "if ", golden("fault_scalar_deref_packet_moved_by_function")},
 
 	// Precision.
 	{"pruning without precision", "verify/prune/equal.go",
