@@ -194,6 +194,10 @@ type Helper struct {
 	CastArg int
 	// LengthOrError: it returns at most the size that it was given, or an error number.
 	LengthOrError bool
+	// FindsKnown: it finds the element of an array whose constant key is below the length (since Linux 6.14).
+	FindsKnown bool
+	// CPUNumber: it returns the number of a CPU.
+	CPUNumber bool
 	// ChangesMap: it changes the map, other than through a pointer to a value.
 	ChangesMap bool
 	// Format: the constant string in its third argument is a format for the values in its fourth.
@@ -206,8 +210,11 @@ type Helper struct {
 	Locked Lockdown
 	// Sleepable: for sleepable programs only.
 	Sleepable bool
-	// Perfmon: tracing program types, and others only with CAP_PERFMON.
-	Perfmon bool
+	// Perfmon: tracing program types, and others only with CAP_PERFMON; these
+	// since Linux 6.1, with PerfmonAlways from the start.
+	Perfmon, PerfmonAlways bool
+	// TypedLate: Linux 6.12 does not let it read typed kernel memory yet.
+	TypedLate bool
 	// InvalidatesPacket: packet pointers are void after the call.
 	InvalidatesPacket bool
 	// PacketAccess: its memory arguments may be packet data.

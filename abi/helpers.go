@@ -11,16 +11,19 @@ import (
 // that bpf-helpers(7) documents; Since is the release that added the number
 // (include/uapi/linux/bpf.h).
 
+// LastHelper is the highest number: kernels get no more helpers (Documentation/bpf/bpf_design_QA.rst).
+const LastHelper = 211
+
 // helpers is indexed by helper number.
 var helpers = [...]Helper{
-	1:   {ID: 1, Name: "bpf_map_lookup_elem", Args: []ArgKind{ArgConstMapPtr, ArgMapKey}, Ret: RetMapValueOrNull, PacketAccess: true, Since: V(3, 19)},
+	1:   {ID: 1, Name: "bpf_map_lookup_elem", Args: []ArgKind{ArgConstMapPtr, ArgMapKey}, Ret: RetMapValueOrNull, PacketAccess: true, FindsKnown: true, Since: V(3, 19)},
 	2:   {ID: 2, Name: "bpf_map_update_elem", Args: []ArgKind{ArgConstMapPtr, ArgMapKey, ArgMapValue, ArgAnything}, ChangesMap: true, PacketAccess: true, Since: V(3, 19)},
 	3:   {ID: 3, Name: "bpf_map_delete_elem", Args: []ArgKind{ArgConstMapPtr, ArgMapKey}, ChangesMap: true, PacketAccess: true, Since: V(3, 19)},
 	4:   {ID: 4, Name: "bpf_probe_read", Args: []ArgKind{ArgUninitMem, ArgConstSizeOrZero, ArgAnything}, Perfmon: true, GPL: true, Locked: LockdownConfidentiality, Since: V(4, 1), Progs: tracers},
 	5:   {ID: 5, Name: "bpf_ktime_get_ns", Since: V(4, 1)},
-	6:   {ID: 6, Name: "bpf_trace_printk", Args: []ArgKind{ArgMem, ArgConstSize}, Perfmon: true, GPL: true, Since: V(4, 1)},
+	6:   {ID: 6, Name: "bpf_trace_printk", Args: []ArgKind{ArgMem, ArgConstSize}, Perfmon: true, GPL: true, PerfmonAlways: true, Since: V(4, 1)},
 	7:   {ID: 7, Name: "bpf_get_prandom_u32", Since: V(4, 1)},
-	8:   {ID: 8, Name: "bpf_get_smp_processor_id", Since: V(4, 1)},
+	8:   {ID: 8, Name: "bpf_get_smp_processor_id", CPUNumber: true, Since: V(4, 1)},
 	9:   {ID: 9, Name: "bpf_skb_store_bytes", Args: []ArgKind{ArgCtx, ArgAnything, ArgMem, ArgConstSize, ArgAnything}, InvalidatesPacket: true, Since: V(4, 1), Progs: progsLikeSkbStoreBytes},
 	10:  {ID: 10, Name: "bpf_l3_csum_replace", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything, ArgAnything, ArgAnything}, InvalidatesPacket: true, Since: V(4, 1), Progs: progsLWTXmitSchedACTSchedCLS},
 	11:  {ID: 11, Name: "bpf_l4_csum_replace", Args: []ArgKind{ArgCtx, ArgAnything, ArgAnything, ArgAnything, ArgAnything}, InvalidatesPacket: true, Since: V(4, 1), Progs: progsLWTXmitSchedACTSchedCLS},
@@ -191,7 +194,7 @@ var helpers = [...]Helper{
 	176: {ID: 176, Name: "bpf_get_branch_snapshot", Args: []ArgKind{ArgUninitMem, ArgConstSizeOrZero, ArgAnything}, GPL: true, Since: V(5, 16)},
 	177: {ID: 177, Name: "bpf_trace_vprintk", Args: []ArgKind{ArgMem, ArgConstSize, ArgMemOrNull, ArgConstSizeOrZero}, Perfmon: true, GPL: true, Since: V(5, 16)},
 	178: {ID: 178, Name: "bpf_skc_to_unix_sock", Args: []ArgKind{ArgAnySock}, Ret: RetBTFOrNull, RetType: "unix_sock", Since: V(5, 16), Progs: progsLikeSkcToTcp6Sock},
-	179: {ID: 179, Name: "bpf_kallsyms_lookup_name", Args: []ArgKind{ArgMem, ArgConstSizeOrZero, ArgAnything, ArgUninitU64}, Since: V(5, 16), Progs: progsSyscall},
+	179: {ID: 179, Name: "bpf_kallsyms_lookup_name", Args: []ArgKind{ArgMem, ArgConstSizeOrZero, ArgAnything, ArgUninitU64}, TypedLate: true, Since: V(5, 16), Progs: progsSyscall},
 	180: {ID: 180, Name: "bpf_find_vma", Args: []ArgKind{ArgBTF, ArgAnything, ArgFuncPtr, ArgStackOrNull, ArgAnything}, Type: "task_struct", Callback: callbackVMA, Since: V(5, 17)},
 	181: {ID: 181, Name: "bpf_loop", Args: []ArgKind{ArgAnything, ArgFuncPtr, ArgStackOrNull, ArgAnything}, Callback: callbackLoop, Since: V(5, 17)},
 	182: {ID: 182, Name: "bpf_strncmp", Args: []ArgKind{ArgMem, ArgConstSize, ArgConstStr}, Since: V(5, 17)},
@@ -216,8 +219,8 @@ var helpers = [...]Helper{
 	201: {ID: 201, Name: "bpf_dynptr_read", Args: []ArgKind{ArgUninitMem, ArgConstSizeOrZero, ArgDynptr, ArgAnything, ArgAnything}, Since: V(5, 19)},
 	202: {ID: 202, Name: "bpf_dynptr_write", Args: []ArgKind{ArgDynptr, ArgAnything, ArgMem, ArgConstSizeOrZero, ArgAnything}, WritesDynptr: true, Since: V(5, 19)},
 	203: {ID: 203, Name: "bpf_dynptr_data", Args: []ArgKind{ArgDynptr, ArgAnything, ArgConstAllocSize}, Ret: RetDynptrMemOrNull, Since: V(5, 19)},
-	204: {ID: 204, Name: "bpf_tcp_raw_gen_syncookie_ipv4", Args: []ArgKind{ArgFixedMem, ArgMem, ArgConstSizeOrZero}, Sizes: []int{20}, GPL: true, PacketAccess: true, Since: V(6, 0), Progs: progsSchedACTSchedCLSXDP},
-	205: {ID: 205, Name: "bpf_tcp_raw_gen_syncookie_ipv6", Args: []ArgKind{ArgFixedMem, ArgMem, ArgConstSizeOrZero}, Sizes: []int{40}, GPL: true, PacketAccess: true, Since: V(6, 0), Progs: progsSchedACTSchedCLSXDP},
+	204: {ID: 204, Name: "bpf_tcp_raw_gen_syncookie_ipv4", Args: []ArgKind{ArgFixedMem, ArgMem, ArgConstSizeOrZero}, Sizes: []int{20}, GPL: true, PacketAccess: true, TypedLate: true, Since: V(6, 0), Progs: progsSchedACTSchedCLSXDP},
+	205: {ID: 205, Name: "bpf_tcp_raw_gen_syncookie_ipv6", Args: []ArgKind{ArgFixedMem, ArgMem, ArgConstSizeOrZero}, Sizes: []int{40}, GPL: true, PacketAccess: true, TypedLate: true, Since: V(6, 0), Progs: progsSchedACTSchedCLSXDP},
 	206: {ID: 206, Name: "bpf_tcp_raw_check_syncookie_ipv4", Args: []ArgKind{ArgFixedMem, ArgFixedMem}, Sizes: []int{20, 20}, GPL: true, PacketAccess: true, Since: V(6, 0), Progs: progsSchedACTSchedCLSXDP},
 	207: {ID: 207, Name: "bpf_tcp_raw_check_syncookie_ipv6", Args: []ArgKind{ArgFixedMem, ArgFixedMem}, Sizes: []int{40, 20}, GPL: true, PacketAccess: true, Since: V(6, 0), Progs: progsSchedACTSchedCLSXDP},
 	208: {ID: 208, Name: "bpf_ktime_get_tai_ns", Since: V(6, 1)},

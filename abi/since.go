@@ -82,23 +82,26 @@ var lateHelpers = []struct {
 	v   Version
 	ids []int32
 	to  []ProgType
+	// expected narrows to programs of this attach type; 0: all.
+	expected AttachType
 }{
-	{V(6, 12), []int32{14, 80, 123}, lateNetwork},
-	{V(6, 12), []int32{37}, lateCgroup},
-	{V(6, 12), []int32{120}, append(append([]ProgType{SKMsg}, lateNetwork...), lateCgroup...)},
-	{V(6, 12), []int32{174}, []ProgType{RawTracepoint, RawTracepointWrit}},
-	{V(6, 18), []int32{15}, append([]ProgType{Netfilter}, lateNetwork...)},
-	{V(6, 18), []int32{16, 37}, append([]ProgType{Netfilter, SKMsg}, lateNetwork...)},
+	{V(6, 12), []int32{14, 80, 123}, lateNetwork, 0},
+	{V(6, 12), []int32{37}, lateCgroup, 0},
+	{V(6, 12), []int32{120}, append(append([]ProgType{SKMsg}, lateNetwork...), lateCgroup...), 0},
+	{V(6, 12), []int32{174}, []ProgType{RawTracepoint, RawTracepointWrit}, 0},
+	{V(6, 12), []int32{174}, []ProgType{Tracing}, AttachTraceRawTp},
+	{V(6, 18), []int32{15}, append([]ProgType{Netfilter}, lateNetwork...), 0},
+	{V(6, 18), []int32{16, 37}, append([]ProgType{Netfilter, SKMsg}, lateNetwork...), 0},
 	{V(6, 18), []int32{17}, []ProgType{
 		SocketFilter, Kprobe, Tracepoint, XDP, PerfEvent, CGroupSKB, SockOps, SKSKB, RawTracepoint, SKReuseport, FlowDissector,
 		RawTracepointWrit, Tracing, SKLookup, Syscall, Netfilter, LSM,
-	}},
-	{V(6, 18), []int32{22, 55, 109, 117, 141, 148, 156, 157, 176, 180, 191}, append(append([]ProgType{Netfilter, SKMsg}, lateNetwork...), lateCgroup...)},
-	{V(6, 18), []int32{39}, []ProgType{LWTSeg6Local}},
-	{V(6, 18), []int32{122}, []ProgType{SocketFilter, SchedCLS, SchedACT, CGroupSKB}},
-	{V(5, 11), []int32{107, 108}, []ProgType{Tracing}},
-	{V(5, 12), []int32{46}, []ProgType{Tracing}},
-	{V(5, 14), []int32{46}, []ProgType{SKReuseport}},
+	}, 0},
+	{V(6, 18), []int32{22, 55, 109, 117, 141, 148, 156, 157, 176, 180, 191}, append(append([]ProgType{Netfilter, SKMsg}, lateNetwork...), lateCgroup...), 0},
+	{V(6, 18), []int32{39}, []ProgType{LWTSeg6Local}, 0},
+	{V(6, 18), []int32{122}, []ProgType{SocketFilter, SchedCLS, SchedACT, CGroupSKB}, 0},
+	{V(5, 11), []int32{107, 108}, []ProgType{Tracing}, 0},
+	{V(5, 12), []int32{46}, []ProgType{Tracing}, 0},
+	{V(5, 14), []int32{46}, []ProgType{SKReuseport}, 0},
 }
 
 var (
@@ -112,14 +115,11 @@ var (
 // not say whether they have it at all (see Helper.Has).
 func HelperSince(h *Helper, p *Program) Version {
 	v := h.Since
-	if h.Perfmon && !p.Tracing && h.ID != 6 && v < V(6, 1) {
+	if h.Perfmon && !p.Tracing && !h.PerfmonAlways && v < V(6, 1) {
 		v = V(6, 1) // how much earlier is not known
 	}
-	if p.Type == Tracing && p.Expected == AttachTraceRawTp && h.ID == 174 {
-		v = max(v, V(6, 12))
-	}
 	for _, l := range lateHelpers {
-		if l.v > v && slices.Contains(l.ids, h.ID) && slices.Contains(l.to, p.Type) {
+		if l.v > v && slices.Contains(l.ids, h.ID) && slices.Contains(l.to, p.Type) && (l.expected == 0 || l.expected == p.Expected) {
 			v = l.v
 		}
 	}

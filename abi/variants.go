@@ -72,9 +72,5 @@ func (h *Helper) For(t ProgType, v Version) *Helper {
 
 // TakesTyped reports whether h, where it only reads memory, takes typed kernel memory in Linux v.
 func (h *Helper) TakesTyped(v Version) bool {
-	switch h.ID {
-	case 179, 204, 205: // not even in 6.12
-		return v > later
-	}
-	return v >= later
+	return v > later || v == later && !h.TypedLate
 }

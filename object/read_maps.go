@@ -185,36 +185,44 @@ func (r *reader) relocateMaps(s *elf.Section) error {
 	return nil
 }
 
-func (r *reader) mapElement(ds *btf.Datasec, e relEntry) error {
+// varAt is the variable of a section at an offset, and the offset in it; nil for none.
+func varAt(ds *btf.Datasec, offset uint64) (*btf.Var, uint64) {
 	for _, v := range ds.Vars {
-		t, ok := v.Type.(*btf.Var)
-		if !ok || e.offset < uint64(v.Offset) || e.offset >= uint64(v.Offset)+uint64(v.Size) {
-			continue
-		}
-		def, ok := btf.UnderlyingType(t.Type).(*btf.Struct)
-		m := r.o.mapByName(t.Name)
-		if !ok || m == nil {
-			break
-		}
-		for _, f := range def.Members {
-			at := e.offset - uint64(v.Offset)
-			start := uint64(f.Offset.Bytes())
-			if f.Name != "values" || at < start || (at-start)%8 != 0 {
-				continue
-			}
-			sym, ok := r.mapAt[place{int(e.sym.Section), e.sym.Value}]
-			if !ok {
-				p := r.funcStart(e.sym, int64(min(e.sym.Value, 1<<31)/8))
-				if p == nil {
-					return fmt.Errorf("map %s: element %s is no map or program", t.Name, e.sym.Name)
-				}
-				sym = p.Name
-			}
-			m.Entries = append(m.Entries, MapEntry{uint32((at - start) / 8), sym})
-			return nil
+		if t, ok := v.Type.(*btf.Var); ok && offset >= uint64(v.Offset) && offset < uint64(v.Offset)+uint64(v.Size) {
+			return t, offset - uint64(v.Offset)
 		}
 	}
-	return fmt.Errorf("relocation against %s is not in the elements of a map", e.sym.Name)
+	return nil, 0
+}
+
+func (r *reader) mapElement(ds *btf.Datasec, e relEntry) error {
+	outside := fmt.Errorf("relocation against %s is not in the elements of a map", e.sym.Name)
+	t, at := varAt(ds, e.offset)
+	if t == nil {
+		return outside
+	}
+	def, ok := btf.UnderlyingType(t.Type).(*btf.Struct)
+	m := r.o.mapByName(t.Name)
+	if !ok || m == nil {
+		return outside
+	}
+	for _, f := range def.Members {
+		start := uint64(f.Offset.Bytes())
+		if f.Name != "values" || at < start || (at-start)%8 != 0 {
+			continue
+		}
+		sym, ok := r.mapAt[place{int(e.sym.Section), e.sym.Value}]
+		if !ok {
+			p := r.funcStart(e.sym, int64(min(e.sym.Value, 1<<31)/8))
+			if p == nil {
+				return fmt.Errorf("map %s: element %s is no map or program", t.Name, e.sym.Name)
+			}
+			sym = p.Name
+		}
+		m.Entries = append(m.Entries, MapEntry{uint32((at - start) / 8), sym})
+		return nil
+	}
+	return outside
 }
 
 func (r *reader) legacyMaps(section int, s *elf.Section) error {

@@ -45,29 +45,28 @@ func (r *reader) relocateStructOps(s *elf.Section, name string) error {
 }
 
 func (r *reader) structOp(ds *btf.Datasec, e relEntry) error {
-	for _, v := range ds.Vars {
-		t, ok := v.Type.(*btf.Var)
-		if !ok || e.offset < uint64(v.Offset) || e.offset >= uint64(v.Offset)+uint64(v.Size) {
+	outside := fmt.Errorf("relocation at %d is in no member of a struct", e.offset)
+	t, at := varAt(ds, e.offset)
+	if t == nil {
+		return outside
+	}
+	st, ok := btf.UnderlyingType(t.Type).(*btf.Struct)
+	if !ok {
+		return fmt.Errorf("variable %s has type %v, expected a struct", t.Name, t.Type)
+	}
+	for _, m := range st.Members {
+		if uint64(m.Offset.Bytes()) != at {
 			continue
 		}
-		st, ok := btf.UnderlyingType(t.Type).(*btf.Struct)
-		if !ok {
-			return fmt.Errorf("variable %s has type %v, expected a struct", t.Name, t.Type)
+		p := r.funcStart(e.sym, int64(min(e.sym.Value, 1<<31)/8))
+		if p == nil {
+			return fmt.Errorf("%s.%s: %q is no program", t.Name, m.Name, e.sym.Name)
 		}
-		for _, m := range st.Members {
-			if uint64(m.Offset.Bytes()) != e.offset-uint64(v.Offset) {
-				continue
-			}
-			p := r.funcStart(e.sym, int64(min(e.sym.Value, 1<<31)/8))
-			if p == nil {
-				return fmt.Errorf("%s.%s: %q is no program", t.Name, m.Name, e.sym.Name)
-			}
-			if p.Attach.Type == abi.StructOps {
-				essential, _, _ := strings.Cut(st.Name, "___")
-				p.Attach.Target = essential + "." + m.Name
-			}
-			return nil
+		if p.Attach.Type == abi.StructOps {
+			essential, _, _ := strings.Cut(st.Name, "___")
+			p.Attach.Target = essential + "." + m.Name
 		}
+		return nil
 	}
-	return fmt.Errorf("relocation at %d is in no member of a struct", e.offset)
+	return outside
 }

@@ -191,30 +191,34 @@ func (w *walk) pointerALU(in isa.Insn, op scalar.Op, dst, src state.Reg) fault.F
 	if f := sane(&off, bad); f != nil {
 		return f
 	}
-	m := move{in: in, op: op, ptr: ptr, off: off}
-	if f := w.ahead(&m); f != nil {
+	return w.movePointer(&move{in: in, op: op, ptr: ptr, off: off}, bad)
+}
+
+// movePointer moves a pointer that can be moved by a bounded number.
+func (w *walk) movePointer(m *move, bad fault.PointerArithmetic) fault.Fault {
+	if f := w.ahead(m); f != nil {
 		return f
 	}
-	out := ptr
-	if out.Kind.InPacket() && !off.Val.IsConst() { // comparisons were about another base
+	out, off := m.ptr, m.off.Val
+	if out.Kind.InPacket() && !off.IsConst() { // comparisons were about another base
 		out.ID = w.s.NewID()
-		if op.Code == isa.Add || off.Val.SMin < 0 {
+		if m.op.Code == isa.Add || off.SMin < 0 {
 			out.Size = 0
 		}
 	}
-	switch op.Code {
+	switch m.op.Code {
 	case isa.Add:
-		addOffset(&out, off.Val)
+		addOffset(&out, off)
 	case isa.Sub:
 		switch {
-		case src.Kind.Pointer():
+		case !w.s.Reg(m.in.Dst).Kind.Pointer():
 			bad.Reason = fault.ArithFromScalar
 			return bad
-		case ptr.Kind == state.Stack:
+		case out.Kind == state.Stack:
 			bad.Reason = fault.ArithFromStack
 			return bad
 		}
-		subOffset(&out, off.Val)
+		subOffset(&out, off)
 	default:
 		bad.Reason = fault.ArithOp
 		return bad
@@ -222,10 +226,10 @@ func (w *walk) pointerALU(in isa.Insn, op scalar.Op, dst, src state.Reg) fault.F
 	if f := saneSum(&out, bad); f != nil {
 		return f
 	}
-	if f := w.moved(&m, &out); f != nil {
+	if f := w.moved(m, &out); f != nil {
 		return f
 	}
-	w.s.Set(in.Dst, out)
+	w.s.Set(m.in.Dst, out)
 	return nil
 }
 

@@ -268,6 +268,11 @@ func (w *walk) call(in isa.Insn) (int, fault.Fault) {
 	if f != nil {
 		return 0, f
 	}
+	return w.callProto(p)
+}
+
+// callProto walks a call of a helper or a pseudo-kfunc.
+func (w *walk) callProto(p *call.Proto) (int, fault.Fault) {
 	if f := w.underLock(p); f != nil {
 		return 0, f
 	}

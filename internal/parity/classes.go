@@ -1,7 +1,7 @@
 package main
 
 // This file defines classes: which of our fault codes says what a message of
-// the kernel says. The table, messages.txt, is older than any measurement with it.
+// the kernel says. The table is messages.txt.
 
 import (
 	_ "embed"

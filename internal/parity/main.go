@@ -90,12 +90,7 @@ func measure(ctx context.Context, o options, w, progress io.Writer) error {
 		return err
 	}
 	if o.csv != "" {
-		f, err := os.Create(o.csv)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := writeCSV(f, rows); err != nil {
+		if err := saveCSV(o.csv, rows); err != nil {
 			return err
 		}
 	}
@@ -111,4 +106,13 @@ func measure(ctx context.Context, o options, w, progress io.Writer) error {
 	report(w, rows)
 	fmt.Fprintf(w, "%s %s against %s\n", sourcePackage, c.version, k.target.Name)
 	return nil
+}
+
+func saveCSV(file string, rows []row) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return writeCSV(f, rows)
 }

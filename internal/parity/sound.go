@@ -122,30 +122,33 @@ func (o *soundness) program(v *verify.Verified, name string) (err error) {
 	if run == nil {
 		o.reached++
 	}
-	h := fnv.New64()
-	io.WriteString(h, name)
 	fills := map[string]*vmmaps.Map{}
 	for _, def := range v.Image().Maps {
 		if !def.Frozen { // the verifier took what never changes for what it is
 			fills[def.Name] = byName[def.Name]
 		}
 	}
-	world := sound.World{Rand: rand.New(rand.NewSource(int64(h.Sum64())))}
-	for range soundRuns {
-		world.Fill(fills)
-		begin()
-		_, err = p.Run(world, world.Context(min(row.Context.Size+7, soundContext)/8*8))
-		if errors.Is(err, vm.ErrBudget) {
-			err = nil // loops of many millions of turns
-		}
-		if err != nil {
-			break
-		}
-	}
+	err = runs(p, name, min(row.Context.Size+7, soundContext)/8*8, fills, begin)
 	if run != nil {
 		o.compared += run.Compared
 	}
 	return err
+}
+
+// runs runs p soundRuns times, each after begin, on a context and maps filled at random: the same for the same name.
+func runs(p *vm.Program, name string, context int, fills map[string]*vmmaps.Map, begin func()) error {
+	h := fnv.New64()
+	io.WriteString(h, name)
+	world := sound.World{Rand: rand.New(rand.NewSource(int64(h.Sum64())))}
+	for range soundRuns {
+		world.Fill(fills)
+		begin()
+		// Loops of many millions of turns run out of budget.
+		if _, err := p.Run(world, world.Context(context)); err != nil && !errors.Is(err, vm.ErrBudget) {
+			return err
+		}
+	}
+	return nil
 }
 
 // names are what differs between messages about like things.

@@ -75,12 +75,9 @@ type Effects struct {
 	Region abi.RegionRole
 }
 
-// helpers whose numbers end here are all that kernels will ever have.
-const lastHelper = 211
-
 // Helper finds the prototype of helper id and judges whether the program may call it.
 func Helper(id int32, r *Rules) (*Proto, fault.Fault) {
-	if id <= 0 || id > lastHelper {
+	if id <= 0 || id > abi.LastHelper {
 		return nil, fault.UnknownHelper{ID: id}
 	}
 	h := abi.HelperByID(id)
@@ -139,12 +136,6 @@ func lateHelper(h *abi.Helper, r *Rules) fault.Fault {
 	}
 	return fault.Unsupported{What: fmt.Sprintf("%s came with Linux %v, the target is older", what, since), Since: since.String()}
 }
-
-// Numbers of helpers that have rules of their own.
-const (
-	mapLookup   = 1
-	processorID = 8
-)
 
 // Pseudo finds the prototype of one of gtrace's own kfuncs.
 func Pseudo(id int32, r *Rules) (*Proto, fault.Fault) {

@@ -23,7 +23,7 @@ func (c *checker) result() fault.Fault {
 		out.Ret = state.Reg{}
 	case abi.RetInteger:
 		out.Ret = state.Number(scalar.Unknown)
-		if c.p.ID == processorID && c.version >= abi.V(6, 12) {
+		if c.p.Helper != nil && c.p.Helper.CPUNumber && c.version >= abi.V(6, 12) {
 			out.Ret = state.Number(scalar.Unsigned(0, c.cpus-1))
 		}
 		if c.p.Helper != nil && c.p.Helper.LengthOrError {
@@ -154,7 +154,7 @@ func (c *checker) innerMap() fault.Fault {
 // surelyThere reports whether an array has the element that is looked up: its
 // key is a constant below the array's length (since Linux 6.14).
 func (c *checker) surelyThere() bool {
-	if c.p.ID != mapLookup || c.version < abi.V(6, 14) || c.m.KeySize != 4 || c.m.Flags&abi.MapInnerMap != 0 || (c.m.Type != abi.MapArray && c.m.Type != abi.MapPerCPUArray) {
+	if !c.p.Helper.FindsKnown || c.version < abi.V(6, 14) || c.m.KeySize != 4 || c.m.Flags&abi.MapInnerMap != 0 || (c.m.Type != abi.MapArray && c.m.Type != abi.MapPerCPUArray) {
 		return false
 	}
 	key := c.s.Reg(isa.R2)

@@ -54,15 +54,6 @@ func (k Kind) String() string {
 	return fmt.Sprintf("state.Kind(%d)", uint8(k))
 }
 
-// Kinds lists every kind.
-func Kinds() []Kind {
-	out := make([]Kind, numKinds)
-	for i := range out {
-		out[i] = Kind(i)
-	}
-	return out
-}
-
 // Pointer reports whether values of kind k are pointers.
 func (k Kind) Pointer() bool { return k > Scalar && k < Iter }
 
