@@ -86,22 +86,23 @@ func (o *StructOp) has(member string, h *Helper) bool {
 type WritableMember struct {
 	Struct string
 	Path   []string
+	Since  Version // 0: as long as there are such programs
 }
 
 var structOps = [...]StructOp{
 	{
 		Name: "tcp_congestion_ops", From: "sock", To: "tcp_sock",
 		Writable: []WritableMember{
-			{"tcp_sock", []string{"inet_conn", "icsk_inet", "sk", "sk_pacing_rate"}},
-			{"tcp_sock", []string{"inet_conn", "icsk_inet", "sk", "sk_pacing_status"}},
-			{"tcp_sock", []string{"inet_conn", "icsk_ca_priv"}},
-			{"tcp_sock", []string{"inet_conn", "icsk_ack", "pending"}},
-			{"tcp_sock", []string{"snd_cwnd"}},
-			{"tcp_sock", []string{"snd_cwnd_cnt"}},
-			{"tcp_sock", []string{"snd_cwnd_stamp"}},
-			{"tcp_sock", []string{"snd_ssthresh"}},
-			{"tcp_sock", []string{"ecn_flags"}},
-			{"tcp_sock", []string{"app_limited"}},
+			{"tcp_sock", []string{"inet_conn", "icsk_inet", "sk", "sk_pacing_rate"}, 0},
+			{"tcp_sock", []string{"inet_conn", "icsk_inet", "sk", "sk_pacing_status"}, 0},
+			{"tcp_sock", []string{"inet_conn", "icsk_ca_priv"}, 0},
+			{"tcp_sock", []string{"inet_conn", "icsk_ack", "pending"}, 0},
+			{"tcp_sock", []string{"snd_cwnd"}, 0},
+			{"tcp_sock", []string{"snd_cwnd_cnt"}, 0},
+			{"tcp_sock", []string{"snd_cwnd_stamp"}, 0},
+			{"tcp_sock", []string{"snd_ssthresh"}, 0},
+			{"tcp_sock", []string{"ecn_flags"}, 0},
+			{"tcp_sock", []string{"app_limited"}, V(6, 9)},
 		},
 		Forbidden: []string{"get_info"},
 		Helpers:   []int32{49, 57, 107, 108, 116, 160}, NotHelpers: []int32{49, 57},
@@ -109,7 +110,7 @@ var structOps = [...]StructOp{
 	},
 	{
 		Name:      "bpf_dummy_ops",
-		Writable:  []WritableMember{{"bpf_dummy_ops_state", nil}},
+		Writable:  []WritableMember{{"bpf_dummy_ops_state", nil, 0}},
 		Sleepable: []string{"test_sleepable"},
 		None:      true,
 	},
@@ -158,13 +159,18 @@ func Untraceable(name string, a AttachType, v Version) bool {
 	return a != AttachFEntry && v >= V(6, 16) && slices.Contains(endless, name)
 }
 
+// ModifiableSince is the first release that has functions made for programs
+// to change what they return.
+var ModifiableSince = V(6, 3)
+
 // modifiable are functions of the kernel made for programs to change what they return.
 var modifiable = []string{
 	"bpf_modify_return_test", "bpf_modify_return_test2", "bpf_modify_return_test_tp", "bpf_fentry_test1", "update_socket_protocol",
 }
 
 // Modifiable reports whether fmod_ret programs may be at a function that is
-// made for it; sleepable: whether they may sleep there.
+// made for it; sleepable: whether they may sleep there. Before Linux 6.3
+// errors may be injected into these functions, if the kernel has that.
 func Modifiable(name string, sleepable bool) bool {
 	return slices.Contains(modifiable, name) && (!sleepable || name == "bpf_fentry_test1")
 }

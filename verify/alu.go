@@ -137,7 +137,7 @@ func (w *walk) move(in isa.Insn, op scalar.Op) fault.Fault {
 		return nil
 	}
 	val := scalar.Apply(op, src.Val, src.Val)
-	if val != src.Val { // the copy differs from the original
+	if val != src.Val || op.Is32 && w.older(halvesTied) { // the copy differs from the original
 		w.s.Set(in.Dst, state.Number(val))
 		return nil
 	}

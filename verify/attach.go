@@ -143,6 +143,9 @@ func structOps(img *image.Image, row abi.Program, target *mem.Target) (*abi.Prog
 	target.From, target.To = op.From, op.To
 	row.RetVoid = state.IsVoid(target.Proto.Return)
 	for _, m := range op.Writable {
+		if img.Target.Version < m.Since {
+			continue
+		}
 		p, err := writablePart(img.Target, m)
 		if err != nil {
 			return nil, nil, err.Error()
@@ -274,13 +277,17 @@ func (w *walk) functionAllowed() (r fault.AttachReason, ok bool, f fault.Fault) 
 		return fault.AttachFunction, false, nil
 	}
 	injectable := w.injectable(fn)
-	if a.Expected == abi.AttachModifyRet && !strings.HasPrefix(fn, "security_") && !abi.Modifiable(fn, false) && injectable != yes {
+	if a.Expected == abi.AttachModifyRet && !strings.HasPrefix(fn, "security_") && !w.modifiable(fn, false) && injectable != yes {
 		return fault.AttachReturn, false, unknown(injectable, "fmod_ret/"+fn)
 	}
-	if a.Sleepable && !abi.Modifiable(fn, true) && injectable != yes {
+	if a.Sleepable && !w.modifiable(fn, true) && injectable != yes {
 		return fault.AttachSleeps, false, unknown(injectable, "sleepable program at "+fn)
 	}
 	return 0, true, nil
+}
+
+func (w *walk) modifiable(fn string, sleepable bool) bool {
+	return !w.older(abi.ModifiableSince) && abi.Modifiable(fn, sleepable)
 }
 
 // answer is what is known of a question.

@@ -20,6 +20,10 @@ var (
 	leftConstants = abi.V(6, 4)
 	// A comparison with a pointer that is not NULL tells that another is not.
 	pointersCompared = abi.V(6, 2)
+	// The lower half of a number below 2^32 is tied to the number that it is a copy of.
+	halvesTied = abi.V(6, 4)
+	// Loops may be entered in the middle.
+	anyBackEdge = abi.V(6, 7)
 	// What a register is stored as on the stack is tied to the register.
 	storesTied = abi.V(6, 9)
 	// Static functions may be called while a lock is held.

@@ -173,7 +173,7 @@ func (w *walk) shape() (int, fault.Fault) {
 	if w.exception != 0 {
 		entries = []int{w.exception}
 	}
-	g, i, f := cfg.Build(w.insns, starts, cfg.Rules{BackEdges: w.backEdges(), MaxFrames: maxFrames, Turn: w.turn, Entries: entries})
+	g, i, f := cfg.Build(w.insns, starts, cfg.Rules{BackEdges: w.backEdges(), OnlyJumps: w.older(anyBackEdge), MaxFrames: maxFrames, Turn: w.turn, Entries: entries})
 	if f != nil {
 		return i, f
 	}

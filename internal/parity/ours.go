@@ -18,6 +18,7 @@ import (
 	"github.com/gtrace-dev/gtrace/image"
 	"github.com/gtrace-dev/gtrace/object"
 	"github.com/gtrace-dev/gtrace/verify"
+	"github.com/gtrace-dev/gtrace/verify/fault"
 )
 
 // ourVerdict is what gtrace said of one program.
@@ -254,9 +255,15 @@ func (v *ourVerdict) judge(ok *verify.Verified, err error) {
 		v.Verdict, v.Code, v.Insns = reject, rejected.Fault.Code(), rejected.Stats.Processed
 	case errors.As(err, &unknown):
 		v.Verdict, v.Message = unsupported, "unsupported: "+oneLine(unknown.What)
+		if unknown.Since != "" { // the target is older: that it does not load is known
+			v.Verdict, v.Code = reject, (fault.Unsupported{}).Code()
+		}
 		return
 	case errors.As(err, &lacking):
 		v.Verdict = unsupported
+		if lacking.Since != 0 {
+			v.Verdict, v.Code = reject, (fault.Unsupported{}).Code()
+		}
 	default:
 		v.Verdict, v.Panic = failed, errors.As(err, new(*panicked))
 	}

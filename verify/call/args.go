@@ -233,12 +233,19 @@ func (c *checker) block(b mem.Block) fault.Fault {
 	return f
 }
 
+// anyMapMemory is the release from which on keys and values of maps may lie in
+// any memory, not on the stack, in packets and in maps only.
+var anyMapMemory = abi.V(6, 2)
+
 func (c *checker) mapMemory(r isa.Reg, v *state.Reg, kind abi.ArgKind, wrong fault.WrongArgument) fault.Fault {
 	if kind == abi.ArgMapValue && sockets(c.m.Type) {
 		return c.socket(r, v, abi.ArgAnySock, wrong)
 	}
 	if f := c.pointer(v, kind, wrong); f != nil {
 		return f
+	}
+	if (v.Kind == state.Mem || v.Kind == state.RingRecord || v.Kind == state.Buffer) && c.version < anyMapMemory {
+		return wrong
 	}
 	b := mem.Block{Base: r, Size: int(c.m.ValueSize), OrNull: orNull[kind]}
 	switch kind {

@@ -85,6 +85,10 @@ func (c *checker) ringDynptr(r isa.Reg, v *state.Reg) fault.Fault {
 	return nil
 }
 
+// dynptrsAgain is the release from which on stack with a dynptr that owns
+// nothing may be used for another.
+var dynptrsAgain = abi.V(6, 3)
+
 // newDynptr judges stack for a dynptr of a kind.
 func (c *checker) newDynptr(r isa.Reg, v *state.Reg, kind abi.DynptrKind) fault.Fault {
 	bad := fault.ObjectState{Func: c.p.Name, Arg: int(r), Reg: r, Kind: "dynptr", Reason: fault.ObjectNotStack}
@@ -100,7 +104,12 @@ func (c *checker) newDynptr(r isa.Reg, v *state.Reg, kind abi.DynptrKind) fault.
 		return f
 	}
 	frame := int(v.Frame)
-	if c.s.Frame(frame).OwnedDynptr(off, off+abi.DynptrSize) {
+	on := c.s.Frame(frame)
+	if c.version < dynptrsAgain && (on.ByteAt(off) == state.Object || on.ByteAt(off+state.SlotSize) == state.Object) {
+		bad.Reason = fault.ObjectThere
+		return bad
+	}
+	if on.OwnedDynptr(off, off+abi.DynptrSize) {
 		bad.Reason = fault.ObjectOwned
 		return bad
 	}

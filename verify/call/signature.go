@@ -91,12 +91,12 @@ func number(t btf.Type) bool {
 type tagSet struct{ ctx, nonnull, nullable, trusted, untrusted, arena bool }
 
 // readTags reads tags as the kernel of version v does. The loader tells older
-// ones what the context is.
-func readTags(tags []string, v abi.Version) (s tagSet, ok bool) {
+// ones what the context is, where that has a type of its own (told).
+func readTags(tags []string, v abi.Version, told bool) (s tagSet, ok bool) {
 	for _, t := range tags {
 		word, mine := strings.CutPrefix(t, abi.ArgTagPrefix)
 		switch since, known := abi.ArgTags[word]; {
-		case !mine, v < abi.ArgTagsSince && word != abi.ArgTagCtx:
+		case !mine, v < abi.ArgTagsSince && (word != abi.ArgTagCtx || !told):
 			continue
 		case !known, v >= abi.ArgTagsSince && v < since:
 			return s, false
@@ -120,7 +120,7 @@ func readTags(tags []string, v abi.Version) (s tagSet, ok bool) {
 }
 
 func param(t btf.Type, tags []string, l *mem.Layout, r *Rules, bad fault.BadSignature) (Param, fault.Fault) {
-	set, ok := readTags(tags, r.Version)
+	set, ok := readTags(tags, r.Version, len(r.Program.CtxArg().Names) > 0)
 	if !ok {
 		bad.Reason = fault.SignatureTag
 		return Param{}, bad

@@ -18,7 +18,10 @@ type Start struct {
 // Rules are what a target allows.
 type Rules struct {
 	BackEdges bool // loops
-	MaxFrames int  // nested functions
+	// OnlyJumps: a loop goes back by a jump, not from the instruction before
+	// its start, as one does that is entered in the middle.
+	OnlyJumps bool
+	MaxFrames int // nested functions
 	// Entries are the indexes of functions that are entered without a call, beside the first.
 	Entries []int
 	// Turn says which calls go round; nil: none. It is not asked of may_goto.
@@ -261,7 +264,7 @@ func reach(g *Graph, _ []Start, rules Rules) (int, fault.Fault) {
 				color[t] = open
 				stack = append(stack, step{t, 0})
 			case open:
-				if !rules.BackEdges {
+				if !rules.BackEdges || rules.OnlyJumps && !Conditional(g.Insns[i]) && !Always(g.Insns[i]) {
 					return i, fault.BackEdge{To: t}
 				}
 				g.Head[t], g.Loop[t] = true, true

@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/verify/facts"
 	"github.com/gtrace-dev/gtrace/verify/fault"
@@ -25,7 +26,7 @@ func (l *Layout) stack(s *state.State, base *state.Reg, q Query, r *Result) faul
 		if f := l.wholePointers(s, frame, lo, q.Size, q.Base); f != nil {
 			return f
 		}
-		return storeStack(s, frame, lo, q)
+		return l.storeStack(s, frame, lo, q)
 	case q.Write:
 		return l.blur(s, frame, lo, hi+q.Size)
 	case lo == hi:
@@ -56,7 +57,7 @@ func stackRange(base *state.Reg, reg isa.Reg, off, size int) (lo, hi int, f faul
 }
 
 // storeStack stores at the known offset at.
-func storeStack(s *state.State, frame, at int, q Query) fault.Fault {
+func (l *Layout) storeStack(s *state.State, frame, at int, q Query) fault.Fault {
 	if v := q.Value; v != nil {
 		if v.Kind.Pointer() && q.Size != state.SlotSize {
 			return fault.PartialSpill{Off: int64(at), Size: int64(q.Size)}
@@ -64,17 +65,25 @@ func storeStack(s *state.State, frame, at int, q Query) fault.Fault {
 		if v.Kind == state.Stack && frame != s.Depth()-1 {
 			return fault.InvalidDeref{Reg: q.Base, Kind: "caller's stack to keep a stack pointer", Write: true}
 		}
-		s.Edit(frame).StoreReg(at, q.Size, *v)
+		kept := *v
+		if l.Version < partsKnown && q.Size != state.SlotSize {
+			kept.Untie()
+		}
+		s.Edit(frame).StoreReg(at, q.Size, kept)
 		return nil
 	}
 	s.Edit(frame).StoreBytes(at, q.Size, state.Misc)
 	return nil
 }
 
+// partsKnown is the release from which on what is known of a number on the
+// stack is known of its parts too, and a part may be tied to a register.
+var partsKnown = abi.V(6, 9)
+
 // loadStack loads from the known offset at.
 func (l *Layout) loadStack(s *state.State, frame, at int, q Query, r *Result) fault.Fault {
 	f := s.Frame(frame)
-	if v, ok := f.LoadReg(at, q.Size); ok {
+	if v, ok := f.LoadReg(at, q.Size); ok && !(l.Version < partsKnown && f.Narrow(at, q.Size)) {
 		r.Value = v
 		return nil
 	}

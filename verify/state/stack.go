@@ -102,6 +102,16 @@ func (f *Frame) StoreReg(off, size int, r Reg) {
 	f.StoreBytes(off, size, with)
 }
 
+// Narrow reports whether a load of size bytes at off reads a part of a stored number.
+func (f *Frame) Narrow(off, size int) bool {
+	s := f.SlotAt(off)
+	if s == nil {
+		return false
+	}
+	p, n := s.Spilled()
+	return p != nil && p.Kind == Scalar && byteOf(off) < n && size != n
+}
+
 func fits(v scalar.S, size int) bool {
 	return size >= 8 || v.UMax < uint64(1)<<(8*size)
 }
