@@ -52,4 +52,4 @@ mutants: ## known verifier bugs put back, each of which a test must find; MUTANT
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/'
 
-.PHONY: sound build test lint fuzz bench parity parity-vm fuzz-verdicts exhaustive mutants help
+.PHONY: build test lint fuzz bench parity parity-vm sound fuzz-verdicts exhaustive mutants help

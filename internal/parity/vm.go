@@ -26,12 +26,12 @@ import (
 // flavours are the Debian kernels that have what the tests need, by series.
 var flavours = map[string]string{"6.1": "cloud-amd64", "6.12": "amd64"}
 
-// vmKernel is a kernel in a virtual machine: vmtest's folder of it.
+// vmKernel is a kernel in a virtual machine, and the folder with its types and configuration.
 type vmKernel struct {
 	series, dir, release string
 }
 
-// findKernel looks for a kernel where vmtest keeps them.
+// findKernel looks for a kernel's folder (CONTRIBUTING.md, "Parity with the kernel").
 func findKernel(series string) (vmKernel, error) {
 	flavour := flavours[series]
 	if flavour == "" {
@@ -48,7 +48,7 @@ func findKernel(series string) (vmKernel, error) {
 	list, _ := filepath.Glob(filepath.Join(base, "linux-image-"+series+".*-"+flavour))
 	list = slices.DeleteFunc(list, func(s string) bool { return flavour == "amd64" && strings.Contains(s, "-cloud-") })
 	if len(list) == 0 {
-		return vmKernel{}, fmt.Errorf("no kernel %s (%s) in %s: vmtest -k %s -flavour %s fetches it", series, flavour, base, series, flavour)
+		return vmKernel{}, fmt.Errorf("no kernel %s (%s) in %s: CONTRIBUTING.md says what belongs there", series, flavour, base)
 	}
 	slices.Sort(list)
 	dir := list[len(list)-1]
@@ -145,10 +145,10 @@ func readAnswers(out string) (map[string][]kernelVerdict, error) {
 }
 
 // record has a kernel in a virtual machine judge loads, and reads what it said.
-// vmtest is the program that runs one.
+// vmtest is the program that runs one: CONTRIBUTING.md says how it is called.
 func (c *cache) record(ctx context.Context, vmtest string, k vmKernel, loads []guestLoad, unprivileged bool, progress io.Writer) (map[string][]kernelVerdict, error) {
 	if vmtest == "" {
-		return nil, errors.New("-record needs vmtest: PARITY_VMTEST=FILE")
+		return nil, errors.New("-record needs a program that runs virtual machines, PARITY_VMTEST=FILE: CONTRIBUTING.md says how it is called")
 	}
 	self, err := os.Executable()
 	if err != nil {
