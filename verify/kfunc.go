@@ -106,6 +106,9 @@ func (w *walk) kfuncSleeps(in isa.Insn) bool {
 // callKfunc walks the call of a kernel function.
 func (w *walk) callKfunc(k *call.Kfunc) (int, fault.Fault) {
 	if n := len(w.s.Locks); n > 0 && !k.UnderLock {
+		if k.Incomplete() { // it may be one that wants the lock
+			return 0, fault.Unsupported{What: "kfunc " + k.Name}
+		}
 		return 0, fault.InRegion{What: "a call of " + k.Name, Region: fault.RegionLock, Since: w.s.Locks[n-1].Insn}
 	}
 	if k.Sleepable {

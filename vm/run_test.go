@@ -11,6 +11,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/gtrace-dev/gtrace/abi"
 	"github.com/gtrace-dev/gtrace/isa"
 	"github.com/gtrace-dev/gtrace/object"
@@ -426,6 +428,11 @@ func TestNotLoaded(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
+	}
+	named := imageOf(prog(isa.Insn{Op: isa.ClassJMP | isa.Call, Src: isa.CallKfunc, Imm: 1234}, exit()))
+	named.Kfuncs = map[int32]*btf.Func{1234: {Name: "bpf_some_kfunc"}}
+	if _, err := load(named, nil, nil, Options{}); err == nil || !strings.Contains(err.Error(), "kernel function bpf_some_kfunc") {
+		t.Error(err)
 	}
 	m := countMap(abi.MapHash)
 	if _, err := load(imageOf(countProgram(), m), nil, nil, Options{}); err == nil || !strings.Contains(err.Error(), `map "counts" was not created`) {

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -86,6 +87,11 @@ func (k *Kfuncs) find(id int32) *Kfunc {
 var unknownTypes = map[string]bool{
 	"bpf_list_head": true, "bpf_list_node": true, "bpf_rb_root": true, "bpf_rb_node": true,
 	"bpf_timer": true, "bpf_task_work": true, "bpf_arena": true,
+}
+
+// Incomplete reports whether some of f's arguments are not judged yet.
+func (f *Kfunc) Incomplete() bool {
+	return slices.ContainsFunc(f.Args, func(a kfuncArg) bool { return a.kind == kfUnknown })
 }
 
 func (k *Kfuncs) read(fn *btf.Func) *Kfunc {

@@ -23,6 +23,7 @@ func (c *checker) kptrField(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) 
 	if !ok {
 		return fault.PointerOffset{Reg: r, Kind: v.Describe(), Off: v.Span(0), Variable: true}
 	}
+	bad := fault.KptrType{Reg: r, Map: c.l.Maps[v.Map].Name, Off: off}
 	fields := c.l.Special[v.Map]
 	for i := range fields {
 		f := &fields[i]
@@ -30,8 +31,8 @@ func (c *checker) kptrField(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) 
 			continue
 		}
 		if f.Kind != abi.KptrRef && f.Kind != abi.KptrPerCPU {
-			wrong.Got = "a " + f.Name + " pointer, which owns nothing"
-			return wrong
+			bad.Want, bad.Reason = f.Name, fault.KptrUnowned
+			return bad
 		}
 		if f.Kind == abi.KptrPerCPU || c.kptrType(f.Target) == nil {
 			return fault.Unsupported{What: "exchange of a " + f.Name + " to " + state.TypeName(f.Target)}
@@ -39,8 +40,7 @@ func (c *checker) kptrField(r isa.Reg, v *state.Reg, wrong fault.WrongArgument) 
 		c.kptr = f
 		return nil
 	}
-	wrong.Got = "a place in a value of map " + c.l.Maps[v.Map].Name + " that holds none"
-	return wrong
+	return bad
 }
 
 // kptrType is the kernel's type that a pointer in a map's value points to; nil for one of the program's own.

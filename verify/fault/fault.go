@@ -60,7 +60,7 @@ var All = []Fault{
 	MapValueBounds{}, MemBounds{}, PacketBounds{}, PacketArgument{}, LegacyLoad{}, UnboundedAccess{}, ReadOnly{}, WriteOnly{}, CtxAccess{}, CtxModified{}, SockAccess{}, TypeField{}, AtomicTarget{}, Misaligned{},
 	PrivilegedOnly{}, PointerLeak{}, Speculation{},
 	WrongArgument{}, WrongSize{}, UnknownHelper{}, ForbiddenHelper{}, SleepInAtomic{}, GPLHelper{}, BadFormat{}, MapHelper{}, WrongKey{},
-	AttachTarget{}, StackObject{}, SpecialField{}, MapProgram{}, LockState{}, RegionState{}, InRegion{}, ForbiddenKfunc{}, Untrusted{}, ObjectState{},
+	AttachTarget{}, StackObject{}, SpecialField{}, KptrType{}, MapProgram{}, LockState{}, RegionState{}, InRegion{}, ForbiddenKfunc{}, Untrusted{}, ObjectState{},
 	LeakedReference{}, ReleaseUnowned{}, ReturnRange{}, StackPointerReturn{},
 	BadSignature{}, GlobalArgument{}, GlobalReturn{}, GlobalCallback{},
 	TailCallStack{}, CallbackThrows{}, BadException{}, CallbackTailCall{},

@@ -70,16 +70,17 @@ func (f Untrusted) String() string {
 type ObjectReason uint8
 
 const (
-	ObjectNotStack ObjectReason = iota // no pointer to the stack
-	ObjectOffset                       // at an offset that varies or is not a multiple of 8
-	ObjectNone                         // no such object is there
-	ObjectThere                        // one is there already
-	ObjectOrder                        // a later one is still open
-	ObjectRCU                          // its read-side section is over
-	ObjectOther                        // another kind of function made it
-	ObjectConst                        // may only be read
-	ObjectOwned                        // stands for a record that must be submitted or discarded
-	ObjectSource                       // memory that it can not be made of
+	ObjectNotStack    ObjectReason = iota // no pointer to the stack
+	ObjectOffset                          // at an offset that varies or is not a multiple of 8
+	ObjectNone                            // no such object is there
+	ObjectThere                           // one is there already
+	ObjectOrder                           // a later one is still open
+	ObjectRCU                             // its read-side section is over
+	ObjectOther                           // another kind of function made it
+	ObjectConst                           // may only be read
+	ObjectOwned                           // stands for a record that must be submitted or discarded
+	ObjectSource                          // memory that it can not be made of
+	ObjectOverwritten                     // a store or a call would write over it
 )
 
 var objectText = [...]string{
@@ -91,15 +92,20 @@ var objectText = [...]string{
 	ObjectRCU:      "is for one RCU read-side section, and that is over",
 	ObjectOther:    "was saved by a function of another kind",
 	ObjectConst:    "may only be read here",
-	ObjectOwned:    "is there already, for a record that must be submitted or discarded first",
+	ObjectOwned:    "stands for a record that must be submitted or discarded first",
 	ObjectSource:   "can be made only of a value of a map",
+
+	ObjectOverwritten: "may be written by the functions made for it only: use other stack for this",
 }
 
-// ObjectState is a call with an iterator or saved flag that is not in the state that the function needs.
+// ObjectState is a call with an object on the stack that is not in the state
+// that the function needs, or a write over such an object.
 type ObjectState struct {
 	mark
-	Func   string
-	Arg    int // from 1
+	Func   string // "": a write over it
+	Arg    int    // from 1
+	Off    int64  // without Func: of the write, from the frame pointer
+	Size   int64
 	Reg    isa.Reg
 	Kind   string // "iterator bpf_iter_num", "saved interrupt flag"
 	Reason ObjectReason
@@ -107,5 +113,8 @@ type ObjectState struct {
 
 func (ObjectState) Code() string { return "object-state" }
 func (f ObjectState) String() string {
+	if f.Func == "" {
+		return fmt.Sprintf("write of %s at offset %d of the frame pointer, over %s: it %s", bytes(f.Size), f.Off, article(f.Kind), objectText[f.Reason])
+	}
 	return fmt.Sprintf("argument %d of %s, %s: it %s", f.Arg, f.Func, article(f.Kind), objectText[f.Reason])
 }

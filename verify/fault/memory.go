@@ -77,22 +77,17 @@ func (f UninitStack) String() string {
 	return fmt.Sprintf("read of %s of stack at offset %d of the frame pointer: not all of them were written", bytes(f.Size), f.Off)
 }
 
-// StackObject is a read, or a store, of stack bytes that only calls may touch.
+// StackObject is a read of stack bytes that only calls may touch.
 type StackObject struct {
 	mark
-	Off   int64
-	Size  int64
-	Kind  string // of the object
-	Write bool
+	Off  int64
+	Size int64
+	Kind string // of the object
 }
 
 func (StackObject) Code() string { return "stack-object" }
 func (f StackObject) String() string {
-	what := "read"
-	if f.Write {
-		what = "store"
-	}
-	return fmt.Sprintf("%s of %s of stack at offset %d of the frame pointer, %s: only the functions made for it may touch it", what, bytes(f.Size), f.Off, article(f.Kind))
+	return fmt.Sprintf("read of %s of stack at offset %d of the frame pointer, %s: only the functions made for it may touch it", bytes(f.Size), f.Off, article(f.Kind))
 }
 
 // PartialSpill is a read of a part of a pointer that was stored on the stack.

@@ -155,3 +155,34 @@ func (f InRegion) String() string {
 	}
 	return s
 }
+
+// KptrReason says what is wrong with a kernel pointer and the field for it.
+type KptrReason uint8
+
+const (
+	KptrNoField  KptrReason = iota // no such field is there
+	KptrUnowned                    // the field owns nothing
+	KptrMismatch                   // the pointer is not of the field's type
+)
+
+// KptrType is a kernel pointer that does not fit the field of a map's value that it is for.
+type KptrType struct {
+	mark
+	Reg       isa.Reg
+	Map       string
+	Off       int64  // in the value
+	Want, Got string // types; Want is the field's kind when that owns nothing
+	Reason    KptrReason
+}
+
+func (KptrType) Code() string { return "kptr-type" }
+func (f KptrType) String() string {
+	where := fmt.Sprintf("offset %d of map %s's value", f.Off, f.Map)
+	switch f.Reason {
+	case KptrUnowned:
+		return fmt.Sprintf("%s points to a %s pointer at %s, which owns nothing: bpf_kptr_xchg is for fields marked __kptr, others are stored to and loaded", reg(f.Reg), f.Want, where)
+	case KptrMismatch:
+		return fmt.Sprintf("the field at %s is for pointers to the start of a struct %s, or 0, not for %s", where, f.Want, article(f.Got))
+	}
+	return fmt.Sprintf("%s points to %s, where no kernel pointer is: bpf_kptr_xchg needs the start of a field marked __kptr", reg(f.Reg), where)
+}

@@ -82,7 +82,7 @@ func (l *Layout) stackBlock(s *state.State, base *state.Reg, b Block) ([]Span, f
 	}
 	frame := int(base.Frame)
 	if b.Fresh && b.Write {
-		if f := noDynptr(s.Frame(frame), lo, hi+b.Size, b.Size); f != nil {
+		if f := noDynptr(s.Frame(frame), b.Base, lo, hi+b.Size, b.Size); f != nil {
 			return nil, f
 		}
 	}
@@ -102,10 +102,10 @@ func (l *Layout) stackBlock(s *state.State, base *state.Reg, b Block) ([]Span, f
 }
 
 // noDynptr requires that a call does not write to a dynptr.
-func noDynptr(f *state.Frame, lo, hi, size int) fault.Fault {
+func noDynptr(f *state.Frame, base isa.Reg, lo, hi, size int) fault.Fault {
 	for o := lo; o < hi; o++ {
 		if f.ByteAt(o) == state.Object && f.SlotAt(o).Object().Kind == state.Dynptr {
-			return fault.StackObject{Off: int64(o), Size: int64(size), Kind: "dynptr", Write: true}
+			return fault.ObjectState{Reg: base, Off: int64(o), Size: int64(size), Kind: "dynptr", Reason: fault.ObjectOverwritten}
 		}
 	}
 	return nil

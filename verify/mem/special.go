@@ -213,8 +213,15 @@ func (l *Layout) storeKptr(p *Special, v *state.Reg, bad fault.SpecialField) fau
 	}
 	off, exact := v.ConstOff()
 	if v.Kind != state.BTF || v.Tagged != state.NoTag || !exact || off < 0 || v.Val.Value() != 0 || !StructAt(l.Types.At(v.Type).Type, int(off), st.Name) {
-		bad.Reason = fault.SpecialNumber
-		return bad
+		return fault.KptrType{Reg: bad.Reg, Map: bad.Map, Off: bad.Off, Want: st.Name, Got: l.describe(v), Reason: fault.KptrMismatch}
 	}
 	return nil
+}
+
+// describe names a pointer, and the type of what it points to where there is one.
+func (l *Layout) describe(v *state.Reg) string {
+	if v.Kind == state.BTF {
+		return "pointer to " + l.Types.Name(v.Type)
+	}
+	return v.Describe()
 }

@@ -19,7 +19,7 @@ func (l *Layout) stack(s *state.State, base *state.Reg, q Query, r *Result) faul
 	frame := int(base.Frame)
 	r.Frame, r.Lo, r.Hi = frame, lo, hi+q.Size-1
 	if q.Write && s.Overwrite(frame, lo, hi+q.Size) != nil {
-		return fault.StackObject{Off: int64(lo), Size: int64(q.Size), Kind: "dynptr of a record that is owned", Write: true}
+		return fault.ObjectState{Reg: q.Base, Off: int64(lo), Size: int64(q.Size), Kind: "dynptr", Reason: fault.ObjectOwned}
 	}
 	switch {
 	case q.Write && lo == hi:

@@ -280,7 +280,11 @@ func (d *decoder) call(i int, in isa.Insn) error {
 			d.emit(i, op{code: callFault})
 			return nil
 		}
-		return d.unsupported(i, fmt.Sprintf("kernel function #%d in gtrace's own engine", in.Imm))
+		name := fmt.Sprintf("#%d", in.Imm)
+		if fn := d.img.Kfuncs[in.Imm]; fn != nil {
+			name = fn.Name
+		}
+		return d.unsupported(i, "kernel function "+name+" in gtrace's own engine")
 	case isa.CallHelper:
 		fn, err := helper.ByID(in.Imm)
 		if err != nil {
