@@ -23,9 +23,6 @@ type failure struct {
 
 // Explain says how the program came to be rejected and what to write instead.
 func (r *Rejection) Explain() *explain.Report {
-	if r.failed == nil {
-		return explain.Explain(r.Fault, &explain.Path{Insn: r.Insn})
-	}
 	w := r.failed.w
 	views := w.replay(r.failed.path.Start(), r.failed.steps, r.Insn)
 	p := &explain.Path{
@@ -43,6 +40,9 @@ const keptViews = 1 << 14
 // of them and behind them all. It ends early where the walk goes another way:
 // where two paths had been made one.
 func (w *walk) replay(start *state.State, steps []prune.Step, last int) []View {
+	if start == nil {
+		return nil
+	}
 	again := &walk{img: w.img, insns: w.insns, opts: w.opts, facts: newFacts(len(w.insns)), callMap: map[int]int{}}
 	again.opts.NoPrune, again.opts.Trace = true, nil
 	if again.prepare() != "" {
@@ -148,10 +148,10 @@ func (w *walk) callee(slot int) string {
 	return "the call"
 }
 
-// failure keeps the path that the walk is on.
+// failure keeps the path that the walk is on, if it began.
 func (w *walk) failure() *failure {
 	if w.table == nil || w.s == nil || w.opts.NoPrune {
-		return nil
+		return &failure{w: w}
 	}
 	return &failure{w, w.path, w.path.Steps(), uint8(w.s.Depth() - 1)}
 }

@@ -43,7 +43,7 @@ type Rejection struct {
 	Program string
 	Stats   Stats
 
-	failed *failure // nil when no path was walked
+	failed *failure
 }
 
 // Error is one line: place, what was required, what was known.

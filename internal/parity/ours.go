@@ -27,9 +27,11 @@ type ourVerdict struct {
 	Code    string // of reject
 	Message string
 	Panic   bool
-	Insns   int
-	TimeUS  int // of Verify, as the kernel's is of its verifier
-	BuildUS int // of image.Build: what libbpf does on the other side
+	// Explained: of a rejection, its report has the source line, and what led there or what to write instead.
+	Explained bool
+	Insns     int
+	TimeUS    int // of Verify, as the kernel's is of its verifier
+	BuildUS   int // of image.Build: what libbpf does on the other side
 }
 
 // judgeObject gives gtrace's verdict on the programs of an object; a failure to
@@ -220,6 +222,7 @@ func judgeProgram(ctx context.Context, o *object.Object, program string, t *imag
 		var v ourVerdict
 		ok, err := verifyProgram(ctx, o, program, t, opts, &v)
 		v.judge(ok, err)
+		v.explain(err)
 		done <- v
 	}()
 	select {
@@ -268,6 +271,23 @@ func (v *ourVerdict) judge(ok *verify.Verified, err error) {
 		v.Verdict, v.Panic = failed, errors.As(err, new(*panicked))
 	}
 	v.Message = oneLine(err.Error())
+}
+
+// explain asks for the report on a rejection.
+func (v *ourVerdict) explain(err error) {
+	var rejected *verify.Rejection
+	if !errors.As(err, &rejected) {
+		return
+	}
+	failed := func() (err error) {
+		defer catch(&err)
+		r := rejected.Explain()
+		v.Explained = r.At.Line > 0 && (r.Advice != "" || len(r.Chain) > 0)
+		return nil
+	}()
+	if failed != nil {
+		v.Panic, v.Message = true, failed.Error()
+	}
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -55,6 +55,20 @@ func advice(f fault.Fault, p *Path, t *trail, chain []event) string {
 		return fmt.Sprintf("give %s as argument %d", f.Want, f.Arg)
 	case fault.GPLHelper:
 		return `declare a license that is compatible: char LICENSE[] SEC("license") = "GPL";`
+	case fault.StackObject:
+		return "touch the object only through the functions made for it, and leave its bytes alone until it is given up"
+	case fault.MissingKsym:
+		return "declare the symbol __weak and test its address before use, or verify for a kernel that has it"
+	case fault.MapHelper:
+		return "use a map of a type that the function works on, or the function for this type of map"
+	case fault.DivByZero:
+		return "divide by a variable, which may be 0 (the result is then 0), or by another constant"
+	case fault.LockState:
+		return "take one lock, give back the same one, in this order, on every path"
+	case fault.Recursion, fault.TooManyFrames:
+		return "make the chain of calls shorter: a loop with a constant bound in place of a call of itself, functions inlined"
+	case fault.MixedAccess:
+		return "access each kind of memory in its own branch: compilers merge like loads behind a branch (barrier: asm volatile(\"\"))"
 	case fault.CorePoison:
 		return "guard the access: if (bpf_core_field_exists(…)), or name the type as the target has it (type___flavour)"
 	case fault.ReleaseUnowned:

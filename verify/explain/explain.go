@@ -122,7 +122,7 @@ func (p *Path) variable(t *trail, f fault.Fault, chain []event) []event {
 	if !bounded[f.Code()] {
 		return chain
 	}
-	if in := p.Insns[p.Insn]; f.Code() == "pointer-arithmetic" && in.UsesReg() {
+	if in := t.insn(len(t.steps)); f.Code() == "pointer-arithmetic" && in.UsesReg() {
 		if added := p.number(t, in.Src, len(p.Steps)); added != nil {
 			return added
 		}

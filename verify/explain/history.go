@@ -48,7 +48,13 @@ type trail struct {
 	last  int // the instruction at fault, behind the last step
 }
 
-func (t *trail) insn(step int) isa.Insn { return t.insns[t.slot(step)] }
+// insn is the instruction of a step; the zero instruction where there is none.
+func (t *trail) insn(step int) isa.Insn {
+	if i := t.slot(step); i >= 0 && i < len(t.insns) {
+		return t.insns[i]
+	}
+	return isa.Insn{}
+}
 
 // slot is the instruction of a step; the one behind the last is at fault.
 func (t *trail) slot(step int) int {
