@@ -57,7 +57,7 @@ func advice(f fault.Fault, p *Path, t *trail, chain []event) string {
 		return `declare a license that is compatible: char LICENSE[] SEC("license") = "GPL";`
 	case fault.StackObject:
 		return "touch the object only through the functions made for it, and leave its bytes alone until it is given up"
-	case fault.MissingKsym:
+	case fault.KsymAddress:
 		return "declare the symbol __weak and test its address before use, or verify for a kernel that has it"
 	case fault.MapHelper:
 		return "use a map of a type that the function works on, or the function for this type of map"
