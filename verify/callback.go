@@ -134,14 +134,13 @@ func (w *walk) mayGoto() (int, fault.Fault) {
 	if w.img.Target.Version < mayGotoSince {
 		return 0, fault.Unsupported{What: "may_goto: the target is older than Linux 6.9"}
 	}
-	if len(w.pending) >= w.opts.MaxPending {
-		return 0, fault.TooComplex{What: "pending branches", Limit: w.opts.MaxPending}
+	on, f := w.fork()
+	if f != nil {
+		return 0, f
 	}
-	on := branch{s: w.s.Clone(), path: w.path.Fork(), pc: w.pc + 1}
 	on.s.MayGotos++
 	on.path.Widen(w.pc, on.s)
-	on.path.Log(w.step)
-	w.pending = append(w.pending, on)
+	w.queue(on)
 	return cfg.Target(w.insns, w.pc), nil
 }
 

@@ -143,16 +143,13 @@ func (w *walk) callKfunc(k *call.Kfunc) (int, fault.Fault) {
 
 // notLocked queues the way on which a lock could not be taken.
 func (w *walk) notLocked() fault.Fault {
-	if len(w.pending) >= w.opts.MaxPending {
-		return fault.TooComplex{What: "pending branches", Limit: w.opts.MaxPending}
+	other, f := w.fork()
+	if f != nil {
+		return f
 	}
-	other := branch{s: w.s.Clone(), path: w.path.Fork(), pc: w.pc + 1}
 	other.s.Clobber()
 	other.s.Set(isa.R0, state.Number(scalar.Signed(-maxErrno, -1)))
-	if !w.opts.NoPrune {
-		other.path.Log(w.step)
-	}
-	w.pending = append(w.pending, other)
+	w.queue(other)
 	return nil
 }
 
@@ -197,18 +194,15 @@ func (w *walk) applyObject(k *call.Kfunc, e *call.Effects) (int, fault.Fault) {
 func (w *walk) iterNext(e *call.Effects) (int, fault.Fault) {
 	o := e.Object
 	if o.Reg.Active() {
-		if len(w.pending) >= w.opts.MaxPending {
-			return 0, fault.TooComplex{What: "pending branches", Limit: w.opts.MaxPending}
+		other, f := w.fork()
+		if f != nil {
+			return 0, f
 		}
-		other := branch{s: w.s.Clone(), path: w.path.Fork(), pc: w.pc + 1}
 		turned := o.Reg
 		turned.Off++
 		other.s.Edit(o.Frame).SetObject(o.Off, turned)
 		other.path.Widen(w.pc, other.s)
-		if !w.opts.NoPrune {
-			other.path.Log(w.step)
-		}
-		w.pending = append(w.pending, other)
+		w.queue(other)
 	}
 	done := o.Reg
 	done.Nullable = true

@@ -179,9 +179,5 @@ func (w *walk) otherSide(in isa.Insn, pc int) {
 // alsoWalk queues a path that only a processor that runs ahead can take.
 func (w *walk) alsoWalk(s *state.State, pc int) {
 	s.Speculative = true
-	b := branch{s: s, path: w.path.Fork(), pc: pc}
-	if !w.opts.NoPrune {
-		b.path.Log(w.step)
-	}
-	w.pending = append(w.pending, b)
+	w.queue(branch{s: s, path: w.path.Fork(), pc: pc})
 }

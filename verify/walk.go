@@ -273,3 +273,19 @@ func (w *walk) touch(frame, off int) {
 	sub := w.s.Frame(frame).Sub
 	w.used[sub] = max(w.used[sub], -off)
 }
+
+// fork is another way on which the walk may go on behind the current instruction.
+func (w *walk) fork() (branch, fault.Fault) {
+	if len(w.pending) >= w.opts.MaxPending {
+		return branch{}, fault.TooComplex{What: "pending branches", Limit: w.opts.MaxPending}
+	}
+	return branch{s: w.s.Clone(), path: w.path.Fork(), pc: w.pc + 1}, nil
+}
+
+// queue leaves b, which the current instruction led to, to be walked later.
+func (w *walk) queue(b branch) {
+	if !w.opts.NoPrune {
+		b.path.Log(w.step)
+	}
+	w.pending = append(w.pending, b)
+}
