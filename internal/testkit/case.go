@@ -29,6 +29,7 @@ type Case struct {
 	Kernel  Relation
 	Why     string      // Stricter, Looser
 	Since   abi.Version // the first kernel that can be asked
+	Target  abi.Version // the only one that is, and that gtrace judges for; 0: see Since
 
 	Alignment abi.Alignment // the load flag
 	// Unprivileged: loaded without any capability.
@@ -145,6 +146,12 @@ func (c *Case) comment(text string) error {
 		if v, ok := strings.CutPrefix(line, "since:"); ok {
 			var err error
 			if c.Since, err = abi.ParseVersion(strings.TrimSpace(v)); err != nil {
+				return err
+			}
+		}
+		if v, ok := strings.CutPrefix(line, "target:"); ok {
+			var err error
+			if c.Target, err = abi.ParseVersion(strings.TrimSpace(v)); err != nil {
 				return err
 			}
 		}

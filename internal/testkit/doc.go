@@ -9,6 +9,7 @@
 //	kernel: stricter: why    the kernel rejects what gtrace accepts
 //	kernel: looser: why      the kernel accepts what gtrace rejects
 //	since: 6.6               an older kernel is not asked
+//	target: 6.1              judged for that kernel, and no other is asked
 //	privileges: none         loaded without any capability
 //
 // gtrace's own verdict is for kernel 6.18 on every machine; without

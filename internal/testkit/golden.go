@@ -81,6 +81,9 @@ func golden(t *testing.T, file string) {
 	if c.Unprivileged {
 		target.Version, target.Privileged = judgedUnprivileged, false
 	}
+	if c.Target != 0 {
+		target.Version = c.Target
+	}
 	img, err := image.Build(o, o.Programs[0].Name, &target)
 	if err != nil {
 		t.Fatal(err)
@@ -104,6 +107,9 @@ func golden(t *testing.T, file string) {
 		RequireBPF(t)
 		if running.Version < c.Since {
 			t.Skipf("the case needs kernel %s, this one is %s", c.Since, running.Version)
+		}
+		if c.Target != 0 && running.Version != c.Target {
+			t.Skipf("the case is about kernel %s, this one is %s", c.Target, running.Version)
 		}
 		if c.Unprivileged {
 			RequireUnprivileged(t, running.Version)
