@@ -18,7 +18,6 @@ import (
 	"github.com/gtrace-dev/gtrace/image"
 	"github.com/gtrace-dev/gtrace/object"
 	"github.com/gtrace-dev/gtrace/verify"
-	"github.com/gtrace-dev/gtrace/verify/fault"
 )
 
 // ourVerdict is what gtrace said of one program.
@@ -29,9 +28,11 @@ type ourVerdict struct {
 	Panic   bool
 	// Explained: of a rejection, its report has the source line, and what led there or what to write instead.
 	Explained bool
-	Insns     int
-	TimeUS    int // of Verify, as the kernel's is of its verifier
-	BuildUS   int // of image.Build: what libbpf does on the other side
+	// Older: unsupported because the target is older than what the program needs: that it does not load is known.
+	Older   bool
+	Insns   int
+	TimeUS  int // of Verify, as the kernel's is of its verifier
+	BuildUS int // of image.Build: what libbpf does on the other side
 }
 
 // judgeObject gives gtrace's verdict on the programs of an object; a failure to
@@ -258,15 +259,10 @@ func (v *ourVerdict) judge(ok *verify.Verified, err error) {
 		v.Verdict, v.Code, v.Insns = reject, rejected.Fault.Code(), rejected.Stats.Processed
 	case errors.As(err, &unknown):
 		v.Verdict, v.Message = unsupported, "unsupported: "+oneLine(unknown.What)
-		if unknown.Since != "" { // the target is older: that it does not load is known
-			v.Verdict, v.Code = reject, (fault.Unsupported{}).Code()
-		}
+		v.Older = unknown.Since != ""
 		return
 	case errors.As(err, &lacking):
-		v.Verdict = unsupported
-		if lacking.Since != 0 {
-			v.Verdict, v.Code = reject, (fault.Unsupported{}).Code()
-		}
+		v.Verdict, v.Older = unsupported, lacking.Since != 0
 	default:
 		v.Verdict, v.Panic = failed, errors.As(err, new(*panicked))
 	}

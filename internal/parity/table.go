@@ -116,7 +116,7 @@ func report(w io.Writer, rows []row) {
 	fmt.Fprintf(w, "processed where both accept: %d instructions to the kernel's %d (%.2f×) in %.2f s to %.2f s (%.2f×; by program: median %.2f×, 90%% within %.2f×)\n",
 		all.Insns, all.KernelInsns, ratio(all.Insns, all.KernelInsns), float64(all.US)/1e6, float64(all.KernelUS)/1e6, ratio(all.US, all.KernelUS),
 		quantile(all.Times, 0.5), quantile(all.Times, 0.9))
-	rejected, explained := 0, 0
+	rejected, explained, older, olderRejected := 0, 0, 0, 0
 	for i := range rows {
 		if rows[i].Ours.Verdict == reject {
 			rejected++
@@ -124,8 +124,17 @@ func report(w io.Writer, rows []row) {
 		if rows[i].Ours.Explained {
 			explained++
 		}
+		if rows[i].Ours.Older {
+			older++
+			if rows[i].Kernel.Verdict == reject {
+				olderRejected++
+			}
+		}
 	}
 	fmt.Fprintf(w, "%d rejections, %d of them explained by more than a message and with the source line\n", rejected, explained)
+	if older > 0 {
+		fmt.Fprintf(w, "%d of the unsupported need what the target is too old for; of these the kernel rejects %d (no agreement is counted)\n", older, olderRejected)
+	}
 	fmt.Fprintf(w, "tests state a verdict on %d of them: the kernel agrees on %d (%.1f%%), gtrace on %d (%.1f%%)\n",
 		all.Stated, all.KernelAsStated, share(all.KernelAsStated, all.Stated), all.OursAsStated, share(all.OursAsStated, all.Stated))
 	reasons(w, rows)
