@@ -5,6 +5,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -187,9 +188,7 @@ func (t *trail) since(insn int) []event {
 			out = append(out, event{kind: isTested, step: i, at: at, from: at, taken: t.taken(i)})
 		}
 	}
-	for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
-		out[i], out[j] = out[j], out[i]
-	}
+	slices.Reverse(out)
 	return out
 }
 

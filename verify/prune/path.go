@@ -44,10 +44,10 @@ func (t *Table) Path(s *state.State) Path {
 	return Path{t: t, start: s.Clone(), entry: t.entries}
 }
 
-// Start is the state that the path began in, and Steps are the steps from there on.
+// Start is the state that the path began in.
 func (p *Path) Start() *state.State { return p.start }
 
-// Steps: see Start.
+// Steps are the steps from Start on.
 func (p *Path) Steps() []Step {
 	logs := [][]Step{p.log}
 	for c := p.last; c != nil; c = c.parent {
